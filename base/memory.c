@@ -1,0 +1,66 @@
+/* memory.c - the only file that calls malloc: aligned for the vector kernels, and never NULL. */
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/error.h"
+
+enum { ALIGNMENT = 64 };
+
+void *mem_alloc(size_t bytes)
+{
+    size_t room = bytes ? (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
+    void *p = room >= bytes ? aligned_alloc(ALIGNMENT, room) : NULL;
+    CHECK_HINT(p, "lower the batch or the loader's cache, or ask for more memory", "out of memory: asked for %zu bytes (%.1f MiB), %.1f MiB resident at most so far",
+               bytes, (double)bytes / 1048576, (double)mem_peak_bytes() / 1048576);
+    return p;
+}
+
+void *mem_zero(size_t bytes)
+{
+    return memset(mem_alloc(bytes), 0, bytes);
+}
+
+void *mem_grow(void *old, size_t old_bytes, size_t new_bytes)
+{
+    void *p = mem_alloc(new_bytes);
+    if (old) memcpy(p, old, old_bytes < new_bytes ? old_bytes : new_bytes);
+    free(old);
+    return p;
+}
+
+char *mem_string(const char *text)
+{
+    if (!text) return NULL;
+    size_t bytes = strlen(text) + 1;
+    return memcpy(mem_alloc(bytes), text, bytes);
+}
+
+char *mem_format(const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    ASSERT(length >= 0);
+    char *text = mem_alloc((size_t)length + 1);
+    vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    return text;
+}
+
+void mem_free(void *p)
+{
+    free(p);
+}
+
+size_t mem_peak_bytes(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0;
+}

@@ -1,0 +1,124 @@
+/* settings_table.c - every setting of the program, one row per key. Bounds are inclusive; "0, 0" means none. */
+#include "base/settings.h"
+
+#define BACKBONES "vgg16|resnet18|resnet50|densenet121|densenet169|efficientnet_b0|efficientnet_b1"
+#define INT SETTING_INT
+#define FLOAT SETTING_FLOAT
+#define BOOL SETTING_BOOL
+#define STRING SETTING_STRING
+#define CHOICE SETTING_CHOICE
+
+/* clang-format off */
+const struct setting_row settings_table[] = {
+    /* key, type, default, min, max, choices, help */
+
+    /* model: what is trained */
+    {"model.backbone", CHOICE, "resnet18", 0, 0, BACKBONES, "convolutional network under the head"},
+    {"model.method", CHOICE, "ladnn", 0, 0, "ladnn|baseline", "with the lesion branch, or diagnosis only"},
+
+    /* train: a training run */
+    {"train.data", STRING, "", 0, 0, 0, "folder of HDF5 shards made by ladnn pack"},
+    {"train.out", STRING, "", 0, 0, 0, "run folder: record, predictions and checkpoints"},
+    {"train.epochs", INT, "15", 1, 100000, 0, "passes over the training split"},
+    {"train.batch", INT, "32", 1, 65536, 0, "images per step over all ranks"},
+    {"train.seed", INT, "1", 0, 9007199254740992.0, 0, "seed of initial weights, order, augmentation and dropout"},
+    {"train.precision", CHOICE, "fp32", 0, 0, "fp32|bf16", "type of activations and of the weights used in a step"},
+    {"train.backend", CHOICE, "cpu", 0, 0, "cpu|ref", "operations: fast, or the plain loops that define them"},
+    {"train.threads", INT, "0", 0, 4096, 0, "compute threads per rank; 0 = cores of the node / ranks on it"},
+    {"train.deterministic", BOOL, "false", 0, 0, 0, "the same bits for any number of ranks that divides virtual_shards"},
+    {"train.virtual_shards", INT, "4", 1, 4096, 0, "fixed parts of a batch, summed in fixed order when deterministic"},
+    {"train.loss", CHOICE, "bce", 0, 0, "bce|softmax", "LA-DNN's weighted binary losses, or He 2020's softmax"},
+    {"train.covid_weight", FLOAT, "5", 0, 1e6, 0, "weight of the diagnosis loss beside the lesion loss"},
+    {"train.max_steps", INT, "0", 0, 1e12, 0, "end after so many steps; 0 = no limit"},
+    {"train.time_limit_s", FLOAT, "0", 0, 1e9, 0, "stop with a checkpoint after so many seconds; 0 = no limit"},
+    {"train.checkpoint_every_s", FLOAT, "600", 0, 1e9, 0, "seconds between checkpoints; 0 = only at the end of an epoch"},
+    {"train.checkpoint_keep", INT, "2", 1, 1000, 0, "newest checkpoints that are kept"},
+    {"train.resume", BOOL, "true", 0, 0, 0, "continue from the newest whole checkpoint of the run folder"},
+    {"train.eval_batch", INT, "16", 1, 65536, 0, "images per evaluation step and rank"},
+    {"train.stop_signal", CHOICE, "term", 0, 0, "none|term|usr1|usr2", "signal on which all ranks stop with a checkpoint"},
+    {"train.overwrite", BOOL, "false", 0, 0, 0, "begin anew in a run folder that holds another run"},
+    {"train.vote_last", INT, "0", 0, 1000, 0, "test with the mean probabilities of the last k epochs (He 2020); 0 = off"},
+
+    /* optim: optimiser and schedule */
+    {"optim.name", CHOICE, "adam", 0, 0, "adam|sgd", "optimiser"},
+    {"optim.lr", FLOAT, "5e-5", 0, 100, 0, "learning rate at the start"},
+    {"optim.weight_decay", FLOAT, "5e-4", 0, 10, 0, "L2 term added to the gradient"},
+    {"optim.beta1", FLOAT, "0.9", 0, 0.999999999, 0, "Adam: decay of the mean of gradients"},
+    {"optim.beta2", FLOAT, "0.999", 0, 0.999999999, 0, "Adam: decay of the mean of squared gradients"},
+    {"optim.eps", FLOAT, "1e-8", 1e-30, 1, 0, "Adam: added to the denominator"},
+    {"optim.momentum", FLOAT, "0.9", 0, 0.999999999, 0, "SGD: momentum"},
+    {"optim.schedule", CHOICE, "constant", 0, 0, "constant|cosine", "course of the learning rate over the epochs"},
+    {"optim.cosine_period", INT, "10", 1, 100000, 0, "epochs from the highest to the lowest rate (T_max)"},
+    {"optim.clip_norm", FLOAT, "0", 0, 1e9, 0, "largest L2 norm of the whole gradient; 0 = off"},
+
+    /* augment: what happens to a training image */
+    {"augment.recipe", CHOICE, "affine", 0, 0, "affine|crop|none", "affine (LA-DNN), random crop (He 2020), or resize only"},
+    {"augment.size", INT, "224", 32, 1024, 0, "pixels a side of the network's input"},
+    {"augment.flip", FLOAT, "0.5", 0, 1, 0, "probability of a left-right flip"},
+    {"augment.scale_min", FLOAT, "0.8", 0.01, 100, 0, "affine: smallest scale"},
+    {"augment.scale_max", FLOAT, "1.2", 0.01, 100, 0, "affine: largest scale"},
+    {"augment.shear_degrees", FLOAT, "0.2", 0, 89, 0, "affine: largest shear angle, degrees"},
+    {"augment.crop_scale_min", FLOAT, "0.5", 0.001, 1, 0, "crop: smallest share of the area"},
+    {"augment.crop_resize", INT, "256", 32, 2048, 0, "crop: pixels of the shorter side before cropping"},
+
+    /* dist: several ranks */
+    {"dist.sync_bn", BOOL, "true", 0, 0, 0, "batch statistics over all ranks instead of each rank's own"},
+    {"dist.bucket_mb", FLOAT, "25", 0.001, 4096, 0, "size of a gradient bucket, MiB"},
+    {"dist.timeout_s", FLOAT, "60", 1, 86400, 0, "seconds without progress of a rank before the run is ended"},
+    {"dist.overlap", BOOL, "true", 0, 0, 0, "reduce gradients while backward still runs"},
+
+    /* loader: from shards to batches */
+    {"loader.threads", INT, "1", 1, 1024, 0, "threads per rank that read and augment"},
+    {"loader.prefetch", INT, "2", 1, 1024, 0, "batches made ready ahead"},
+    {"loader.cache", BOOL, "true", 0, 0, 0, "keep decoded images in memory, one copy per node"},
+
+    /* pack: image folder and CSV to shards */
+    {"pack.in", STRING, "", 0, 0, 0, "folder of the data set"},
+    {"pack.out", STRING, "", 0, 0, 0, "folder for the shards"},
+    {"pack.manifest", STRING, "", 0, 0, 0, "CSV file: one image a line with labels, patient and split"},
+    {"pack.images", STRING, "", 0, 0, 0, "folder that the file names of the manifest are relative to"},
+    {"pack.preset", CHOICE, "none", 0, 0, "none|covid-ct", "layout of a known data set"},
+    {"pack.name", STRING, "d0", 0, 0, 0, "name of the data set: first part of the shard names"},
+    {"pack.size", INT, "256", 0, 8192, 0, "pixels a side of stored images; 0 = original size"},
+    {"pack.shards", INT, "0", 0, 99999, 0, "shards per split; 0 = one per 512 images"},
+    {"pack.strict", BOOL, "false", 0, 0, 0, "stop when any file is unreadable, unlabelled or a duplicate"},
+    {"pack.by_figure", BOOL, "false", 0, 0, 0, "treat the source figure like a patient when checking the splits"},
+    {"pack.filter", CHOICE, "none", 0, 0, "none|gzip", "lossless HDF5 filter of the pixels"},
+
+    /* inspect: what a shard, folder or tensor file holds */
+    {"inspect.path", STRING, "", 0, 0, 0, "file or folder"},
+    {"inspect.verify", BOOL, "false", 0, 0, 0, "read every image and compare the checksums"},
+    {"inspect.json", BOOL, "false", 0, 0, 0, "print JSON"},
+
+    /* phantom: a made-up data set */
+    {"phantom.out", STRING, "", 0, 0, 0, "folder for images and manifest"},
+    {"phantom.seed", INT, "1", 0, 9007199254740992.0, 0, "seed of the pictures"},
+    {"phantom.dataset", CHOICE, "both", 0, 0, "d0|d1|both", "which of the paper's data sets to imitate"},
+    {"phantom.scale", FLOAT, "1", 1e-4, 1000, 0, "share of the real image counts, for tests"},
+    {"phantom.threads", INT, "0", 0, 4096, 0, "threads; 0 = all cores"},
+
+    /* eval: a finished run on a split */
+    {"eval.run", STRING, "", 0, 0, 0, "run folder"},
+    {"eval.data", STRING, "", 0, 0, 0, "folder of shards; none = the one the run was trained on"},
+    {"eval.split", CHOICE, "test", 0, 0, "train|val|test", "split to evaluate"},
+    {"eval.out", STRING, "", 0, 0, 0, "file for the predictions (CSV); none = standard output has the metrics only"},
+    {"eval.batch", INT, "16", 1, 65536, 0, "images per step and rank"},
+    {"eval.threads", INT, "0", 0, 4096, 0, "compute threads per rank; 0 = cores of the node / ranks on it"},
+
+    /* bench: speed of this machine */
+    {"bench.what", CHOICE, "train", 0, 0, "train|infer", "training steps or inference"},
+    {"bench.backbone", CHOICE, "resnet18", 0, 0, BACKBONES "|all", "convolutional network under the head"},
+    {"bench.batch", INT, "16", 1, 65536, 0, "images per step"},
+    {"bench.steps", INT, "5", 1, 1000000, 0, "measured steps"},
+    {"bench.warmup", INT, "2", 0, 1000000, 0, "steps before the measured ones"},
+    {"bench.precision", CHOICE, "fp32", 0, 0, "fp32|bf16", "type of activations and of the weights used in a step"},
+    {"bench.backend", CHOICE, "cpu", 0, 0, "cpu|ref", "operations: fast, or the plain loops that define them"},
+    {"bench.threads", INT, "0", 0, 4096, 0, "compute threads; 0 = all cores"},
+    {"bench.size", INT, "224", 32, 1024, 0, "pixels a side of the network's input"},
+    {"bench.json", BOOL, "false", 0, 0, 0, "print JSON"},
+
+    /* doctor: what was found on this machine */
+    {"doctor.json", BOOL, "false", 0, 0, 0, "print JSON"},
+
+    {0, INT, 0, 0, 0, 0, 0}};
+/* clang-format on */

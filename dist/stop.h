@@ -1,0 +1,11 @@
+/* stop.h - a warning signal or a time limit becomes a flag that the ranks agree on (comm_any) between two steps. */
+#ifndef DIST_STOP_H
+#define DIST_STOP_H
+#include <stdbool.h>
+/* name: "none" "term" "usr1" "usr2". INT (Ctrl-C) always asks for a stop; a second INT ends at once. Installs handlers. */
+void stop_install(const char *name);
+/* A signal came on this rank. */
+bool stop_asked(void);
+const char *stop_reason(void); /* "SIGTERM", or "" */
+void stop_clear(void);
+#endif

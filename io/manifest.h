@@ -1,0 +1,35 @@
+/* manifest.h - which picture belongs to which patient, split and labels: from the covid-ct folder's own files or from one
+ * CSV. Any unknown lesion name, split or label, any patient in two splits is an error with file:line; what is odd but
+ * can be settled (a name without its extension) is settled and listed. */
+#ifndef IO_MANIFEST_H
+#define IO_MANIFEST_H
+#include <stdbool.h>
+#include "base/error.h"
+#include "base/text.h"
+#include "io/labels.h"
+
+struct manifest_row {
+    char *file;    /* relative to the image folder */
+    char *patient;
+    char *figure;  /* or "" */
+    int covid;
+    unsigned char lesion[LESION_COUNT];
+    enum split split;
+    int line;      /* in `source` */
+};
+struct manifest {
+    struct manifest_row *rows;
+    int count;
+    char *source;       /* path of the CSV to name in errors */
+    struct text report; /* reconciliation: what was matched how, one line each, with counts */
+    int matched, matched_without_extension, missing_files, unlisted_files, figures_across_splits;
+    bool synthetic;     /* the folder says SYNTHETIC (phantom) */
+};
+/* The layout of ../covid-ct: CT_COVID, CT_NonCOVID, two MetaInfo CSVs, three split CSVs. */
+int manifest_read_covid_ct(struct manifest *m, const char *folder, struct error *err);
+/* One CSV with a header: file, patient, split, covid and a column per lesion name (0/1, empty = 0); figure is optional. */
+int manifest_read_csv(struct manifest *m, const char *csv, const char *images, struct error *err);
+/* Refuses a patient (and with by_figure a source figure) that occurs in two splits; names both rows. */
+int manifest_check_leakage(const struct manifest *m, bool by_figure, struct error *err);
+void manifest_free(struct manifest *m);
+#endif

@@ -1,0 +1,68 @@
+/* shard.h - the HDF5 shard files of FORMAT.md: one file holds a part of one split, self-describing and checksummed.
+ *
+ * A data set is a folder of files NAME-SPLIT-00000-of-00004.h5. Images are uint8 (H, W, C) in one of two forms:
+ * all of one size (`pack --size`) or each of its own ("original size": flat bytes with a shape per image).
+ * DESIGN: HDF5 is called under one lock, only to open and to index; pixel bytes are then read with pread from the
+ * chunk addresses found once, by any number of threads, and checked against the image's CRC-32C on first touch.
+ */
+#ifndef IO_SHARD_H
+#define IO_SHARD_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "io/image.h"
+#include "io/labels.h"
+
+struct shard_item { /* one image's row; strings belong to whoever gives it */
+    const char *file;    /* name as in the manifest, folder included where there is one: "CT_COVID/a.png" */
+    const char *patient; /* never empty */
+    const char *figure;  /* source figure, or "" */
+    int covid;           /* 0 or 1 */
+    uint8_t lesion[LESION_COUNT]; /* 0 or 1 */
+    uint8_t source_sha256[32];
+    uint32_t crc32c;     /* of the stored (uncompressed) pixel bytes */
+    int height, width, channels;
+};
+
+/* ---- writing: rank 0 or one thread per shard ---- */
+struct shard_info { /* what the file says of itself */
+    const char *dataset;     /* "d0" */
+    enum split split;
+    int index, count;        /* this file of how many of the split */
+    int size;                /* stored height = width, or 0: each its own */
+    bool gzip;
+    bool synthetic;          /* made by `ladnn phantom` */
+    const char *settings;    /* creation settings as text */
+};
+struct shard_writer;
+/* Creates PATH.tmp-PID. */
+struct shard_writer *shard_create(const char *folder, const struct shard_info *info, int64_t images, struct error *err);
+/* Appends; computes crc32c itself; all strings are copied. */
+int shard_append(struct shard_writer *w, const struct image *image, const struct shard_item *item, struct error *err);
+/* Flushes, closes, reads everything back and compares checksums, renames to the final name. On error the temporary
+ * file is removed. Frees w either way. */
+int shard_finish(struct shard_writer *w, struct error *err);
+void shard_abandon(struct shard_writer *w); /* removes the temporary file; NULL is fine */
+
+/* ---- reading ---- */
+struct dataset; /* all shards of all splits found in a folder, or of one split */
+/* Opens PATH (a folder, or one file) and indexes every shard. Refuses: a missing or doubled part of k-of-n, other format
+ * versions, truncated files, a patient in two splits, mixed data sets of one split. Each error names the file.
+ * Every rank may open the same folder; not collective. HDF5 file locking is switched off for reading. */
+struct dataset *dataset_open(const char *path, struct error *err);
+void dataset_close(struct dataset *d);
+int64_t dataset_count(const struct dataset *d, enum split split);
+/* Item `i` of a split in shard order; borrowed until close. */
+const struct shard_item *dataset_item(const struct dataset *d, enum split split, int64_t i);
+/* Copies the pixels of item i, verified against its checksum (every time when `verify_always`, else on first touch). Thread
+ * safe, outside HDF5's lock. out->pixels is allocated when NULL, else must have room for the item's bytes. */
+int dataset_read(struct dataset *d, enum split split, int64_t i, struct image *out, struct error *err);
+const char *dataset_name(const struct dataset *d);
+bool dataset_synthetic(const struct dataset *d);
+/* Identity of the data for records: SHA-256 over all items of all splits (file, patient, labels, crc) in order. */
+void dataset_hash(const struct dataset *d, uint8_t digest[32]);
+int dataset_shard_count(const struct dataset *d);
+const char *dataset_shard_path(const struct dataset *d, int shard);
+/* Reads everything back: every checksum, every header. Errors are counted in *bad and each is passed to `report`. */
+int dataset_verify(struct dataset *d, int64_t *bad, void (*report)(void *context, const char *line), void *context);
+#endif

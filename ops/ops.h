@@ -1,0 +1,139 @@
+/* ops.h - the one operations table. ops/ref defines every operation in plain loops, ops/cpu and (later) ops/cuda carry
+ * the same functions and meet the same tests. Nobody above this line knows which backend runs.
+ *
+ * Virtual shards. A rank holds one or more virtual shards of the global batch (io/sampler.h). Functions that take
+ * `int shards` get arrays of that many tensors, x[0..shards), whose image counts may differ and may be 0. Their parameter
+ * gradients are summed over the shards as a balanced binary tree in shard order, ((0+1)+(2+3)), with `shards` a power of
+ * two in deterministic runs (any number is fine otherwise: the tree over [0,s) splits at the largest power of two < s).
+ * Functions without `shards` work on one tensor. An operation's result for a shard depends on that shard's images alone,
+ * bit for bit, given the thread count: never on the other shards, on which shard it is, or on memory addresses.
+ *
+ * Activations have dtype f32 or bf16 and the layout that `layout(dtype)` names; (N, C) matrices (h = w = 1) that linear
+ * layers write are LAYOUT_NHWC, and logits are f32. Parameters and their gradients are always f32; sums are double.
+ * Weights of conv and linear live in a backend's own arrangement ("stored"), chosen once when the first handle of a layer
+ * is created, so that the optimiser can work on them in place; import/export convert from and to PyTorch's order.
+ *
+ * Nothing here allocates after create, except that the first use of a new image count may build primitives.
+ * Functions die (CHECK) on a backend's own failure: the contract is checked when a handle is created.
+ */
+#ifndef OPS_OPS_H
+#define OPS_OPS_H
+#include <stdbool.h>
+#include "base/error.h"
+#include "ops/tensor.h"
+
+enum activation { ACT_NONE, ACT_RELU, ACT_SILU };
+
+struct conv_spec { /* square kernel; cross-correlation as in torch.nn.Conv2d; groups is 1 or in_c (depthwise) */
+    int in_c, out_c, in_h, in_w;
+    int kernel, stride, padding, groups;
+    bool bias, relu; /* relu: y = max(0, conv + bias), undone in backward by relu_backward */
+    bool first;      /* x is the network's input: no backward_data is ever asked */
+    enum dtype dtype;/* of x, y, dx, dy */
+};
+struct linear_spec { /* y = W x + b over the flattened (C, H, W) of x, torch.nn.Flatten's order */
+    int in_c, in_h, in_w, out_c;
+    bool relu;
+    enum dtype x_dtype, y_dtype;
+    enum layout x_layout;
+};
+struct pool_spec { int kernel, stride, padding; }; /* floor mode; kernel 0 = adaptive average to y's size */
+
+struct conv;   /* backend's own: primitives per image count, stored layout */
+struct linear;
+
+struct ops {
+    const char *name; /* "ref", "cpu" */
+    /* `threads` per process for all later calls; 0 = leave as it is. */
+    void (*open)(int threads);
+    enum layout (*layout)(enum dtype dtype);
+    bool (*has)(enum dtype dtype); /* false: this machine cannot, or not faster than f32 would be */
+
+    /* ---- convolution: x (N, in_c, in_h, in_w) -> y (N, out_c, out_h, out_w) ---- */
+    /* `like`: a handle of the same layer whose stored weight layout must be kept, or NULL. `n`: the usual image count.
+     * Returns NULL with err when the backend cannot. */
+    struct conv *(*conv_create)(const struct conv_spec *spec, int n, bool training, const struct conv *like, struct error *err);
+    void (*conv_close)(struct conv *c);
+    size_t (*conv_weight_count)(const struct conv *c); /* floats of stored weights (>= out_c*in_c/groups*k*k) */
+    void (*conv_weight_import)(const struct conv *c, float *stored, const float *oihw);
+    void (*conv_weight_export)(const struct conv *c, float *oihw, const float *stored);
+    /* y may be a slice. bias (out_c) or NULL. */
+    void (*conv_forward)(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights,
+                         const float *bias, int shards);
+    /* dx is overwritten, never a slice; dy may be a slice. */
+    void (*conv_backward_data)(struct conv *c, const struct tensor *dx, const struct tensor *dy, const float *weights, int shards);
+    /* dweights (stored layout) and dbias (or NULL) are overwritten with the tree sum over shards. */
+    void (*conv_backward_weights)(struct conv *c, float *dweights, float *dbias, const struct tensor *x,
+                                  const struct tensor *dy, int shards);
+    /* One line for people: which implementations were picked ("jit:avx512_core / ... "). Into text, NUL-ended. */
+    void (*conv_describe)(const struct conv *c, char *text, size_t bytes);
+
+    /* ---- linear: x (N, C, H, W) -> y (N, out_c), weights (out_c, C*H*W) in torch's order outside ---- */
+    struct linear *(*linear_create)(const struct linear_spec *spec, int n, bool training, const struct linear *like, struct error *err);
+    void (*linear_close)(struct linear *l);
+    size_t (*linear_weight_count)(const struct linear *l);
+    void (*linear_weight_import)(const struct linear *l, float *stored, const float *torch_order);
+    void (*linear_weight_export)(const struct linear *l, float *torch_order, const float *stored);
+    void (*linear_forward)(struct linear *l, const struct tensor *y, const struct tensor *x, const float *weights,
+                           const float *bias, int shards);
+    void (*linear_backward_data)(struct linear *l, const struct tensor *dx, const struct tensor *dy, const float *weights, int shards);
+    void (*linear_backward_weights)(struct linear *l, float *dweights, float *dbias, const struct tensor *x,
+                                    const struct tensor *dy, int shards);
+
+    /* ---- batch normalisation (Ioffe & Szegedy 2015), cut at its sums so that they can be shared between ranks ----
+     * Arrays hold x->c values. xhat = (x - mean) * inv_std;  z = xhat * gamma + beta, computed as
+     * x * scale + shift with scale = gamma * inv_std, shift = beta - mean * scale;
+     * y = act(z * row_scale[n] + residual). row_scale (N) is stochastic depth's factor or NULL (1).
+     * x and dx may be slices (DenseNet); y, residual, dy are whole. residual goes with ACT_NONE or ACT_RELU only. */
+    /* sum[c] = sum of x, sum_squares[c] = sum of x^2 over n, h, w; relative error near 1e-6 or better. */
+    void (*norm_sums)(double *sum, double *sum_squares, const struct tensor *x);
+    void (*norm_forward)(const struct tensor *y, const struct tensor *x, const struct tensor *residual, const float *scale,
+                         const float *shift, const float *row_scale, enum activation act);
+    /* g = (dy + dy2) * act'(...) is stored in place of dy (it is also the residual's gradient); dy2 is NULL or a second
+     * contribution. sum_g[c] = sum g*row_scale, sum_gx[c] = sum g*row_scale*xhat. `y` is the forward result: needed only
+     * with a residual and ACT_RELU (mask y > 0), else NULL: the mask is computed from x. */
+    void (*norm_backward_sums)(double *sum_g, double *sum_gx, const struct tensor *dy, const struct tensor *dy2,
+                               const struct tensor *x, const struct tensor *y, const float *mean, const float *inv_std,
+                               const float *scale, const float *shift, const float *row_scale, enum activation act);
+    /* dx (+)= scale * (g*row_scale - mean_g - xhat * mean_gx); `add`: accumulate into dx. */
+    void (*norm_backward)(const struct tensor *dx, const struct tensor *g, const struct tensor *x, const float *mean,
+                          const float *inv_std, const float *scale, const float *mean_g, const float *mean_gx,
+                          const float *row_scale, bool add);
+
+    /* ---- pooling: y may be a slice, so may dy. dx is overwritten. ---- */
+    /* index: one byte per element of y (whole buffer order of a dense y): position in the window of the first maximum. */
+    void (*maxpool_forward)(const struct tensor *y, uint8_t *index, const struct tensor *x, const struct pool_spec *spec);
+    void (*maxpool_backward)(const struct tensor *dx, const struct tensor *dy, const uint8_t *index, const struct pool_spec *spec);
+    /* padding 0. Adaptive windows as torch.nn.AdaptiveAvgPool2d: [floor(i*H/h), ceil((i+1)*H/h)). y with h = w = 1 may be
+     * LAYOUT_NHWC whatever x is. */
+    void (*avgpool_forward)(const struct tensor *y, const struct tensor *x, const struct pool_spec *spec);
+    void (*avgpool_backward)(const struct tensor *dx, const struct tensor *dy, const struct pool_spec *spec);
+
+    /* ---- squeeze and excitation (Hu et al. 2018): y = x * sigmoid(W2 silu(W1 mean(x) + b1) + b2) ----
+     * w1 (s, c), b1 (s), w2 (c, s), b2 (c), torch's order. save: f32 (N, 2c + 2s) per shard: pooled, W1 p + b1, its silu,
+     * the sigmoid. */
+    void (*se_forward)(const struct tensor *y, float *save, const struct tensor *x, const float *w1, const float *b1,
+                       const float *w2, const float *b2, int squeeze);
+    /* dx may not alias dy. Parameter gradients of ONE shard are written (the caller sums). scratch: N * (c + s) floats. */
+    void (*se_backward)(const struct tensor *dx, float *dw1, float *db1, float *dw2, float *db2, const struct tensor *x,
+                        const struct tensor *dy, const float *save, const float *w1, const float *w2, int squeeze, float *scratch);
+
+    /* ---- element by element ---- */
+    void (*relu_backward)(const struct tensor *dy, const struct tensor *y);      /* dy = y > 0 ? dy : 0, in place */
+    /* y = x / (1-p) where the element is kept, else 0. Element e (index in (C,H,W)) of image i is dropped when
+     * random_u32_at(random_stream(row_key[i], RANDOM_DROPOUT, layer, 0), e) < p * 2^32. y may be x. Backward is the same call on dy. */
+    void (*dropout)(const struct tensor *y, const struct tensor *x, double p, const uint64_t *row_key, uint64_t layer);
+    void (*add)(const struct tensor *y, const struct tensor *x);                  /* y += x, whole tensors */
+    void (*input)(const struct tensor *x, const float *nchw);                     /* pictures (N,3,H,W) to dtype, layout */
+};
+
+extern const struct ops ops_ref, ops_cpu;
+/* "ref" or "cpu"; NULL when unknown. */
+const struct ops *ops_find(const char *name);
+
+/* Sum over shards in the tree's order, in place: parts[0] += ... ; parts[s] are clobbered. */
+void shard_tree_sum(float *const parts[], int shards, size_t count);
+void shard_tree_sum_double(double *const parts[], int shards, size_t count);
+
+int conv_out_size(int in, int kernel, int stride, int padding);
+#endif
