@@ -28,10 +28,10 @@ struct random { /* a plain value; copy freely */
 void philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
 
 struct random random_stream(uint64_t seed, enum random_purpose purpose, uint64_t a, uint64_t b);
-/* Number `index` of the stream: random access. */
+/* Number `index` of the stream: random access. The 32-bit number is the upper half of the 64-bit one. */
 uint32_t random_u32_at(const struct random *r, uint64_t index);
 uint64_t random_u64_at(const struct random *r, uint64_t index);
-/* Sequential: take the next number. */
+/* Sequential: take the next number (random_normal takes two, random_below rarely more than one). */
 uint32_t random_u32(struct random *r);
 uint64_t random_u64(struct random *r);
 double random_uniform(struct random *r);                        /* [0, 1), 53 bits */

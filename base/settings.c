@@ -263,11 +263,9 @@ static int read_member(struct settings *s, const char *key, const config_setting
     return status;
 }
 
-/* "file:line" of an entry; an included file has its own name. */
 static char *origin_of(const config_setting_t *setting, const char *path)
 {
-    const char *file = config_setting_source_file(setting);
-    return mem_format("%s:%u", file ? file : path, config_setting_source_line(setting));
+    return mem_format("%s:%u", path, config_setting_source_line(setting));
 }
 
 static int check_group(const struct settings *s, const config_setting_t *group, const char *origin, struct error *err)
@@ -311,16 +309,72 @@ static int read_group(struct settings *s, const config_setting_t *group, const c
     return status;
 }
 
+/* Length of the string or comment that starts at p, or 0. */
+static size_t skipped_length(const char *p)
+{
+    if (*p == '#' || (*p == '/' && p[1] == '/')) return strcspn(p, "\n");
+    if (*p == '/' && p[1] == '*') {
+        const char *end = strstr(p + 2, "*/");
+        return end ? (size_t)(end + 2 - p) : strlen(p);
+    }
+    if (*p != '"') return 0;
+    size_t n = 1;
+    while (p[n] && p[n] != '"') n += p[n] == '\\' && p[n + 1] ? 2 : 1;
+    return n + (p[n] == '"');
+}
+
+/* Copies one word (a name or a number). Older libconfig cuts whole numbers to 32 bits unless they end in L: it is
+ * added here where it is needed. */
+static int copy_word(struct text *out, const char *word, size_t length, const char *path, int line, struct error *err)
+{
+    char number[64], *end;
+    text_add_bytes(out, word, length);
+    if (length >= sizeof number || word[0] < '0' || word[0] > '9') return 0;
+    snprintf(number, sizeof number, "%.*s", (int)length, word);
+    bool hex = word[0] == '0' && (word[1] == 'x' || word[1] == 'X');
+    errno = 0;
+    long long value = strtoll(number, &end, hex ? 16 : 10);
+    if (errno == ERANGE) return error_set(err, "%s:%d: %s does not fit 64 bits", path, line, number);
+    if (!*end && value > INT_MAX) text_add(out, "L");
+    return 0;
+}
+
+/* The file's text as libconfig shall see it; line numbers stay. */
+static int prepare_text(struct text *out, const char *data, const char *path, struct error *err)
+{
+    static const char word[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.*-+";
+    int line = 1;
+    for (const char *p = data; *p;) {
+        size_t n = skipped_length(p);
+        if (n) {
+            text_add_bytes(out, p, n);
+        } else if ((n = strspn(p, word)) > 0) {
+            size_t sign = *p == '-' || *p == '+';
+            text_add_bytes(out, p, sign);
+            if (copy_word(out, p + sign, n - sign, path, line, err)) return -1;
+        } else if (!strncmp(p, "@include", 8)) {
+            error_set(err, "%s:%d: @include is not supported", path, line);
+            return error_hint(err, "give --config several times instead");
+        } else {
+            text_add_bytes(out, p, n = 1);
+        }
+        for (size_t i = 0; i < n; i++) line += p[i] == '\n';
+        p += n;
+    }
+    return 0;
+}
+
 /* libconfig reads from memory: given a folder's name its scanner would end the process. */
 static int parse_file(config_t *config, const char *path, const char *data, size_t bytes, struct error *err)
 {
     if (strlen(data) != bytes) return error_set(err, "%s: is not a text file (it holds a NUL byte)", path);
-    char *folder = path_base(path) == path ? mem_string(".") : mem_format("%.*s", (int)(path_base(path) - path - 1), path);
-    config_set_include_dir(config, *folder ? folder : "/");
-    mem_free(folder);
-    if (config_read_string(config, data) == CONFIG_TRUE) return 0;
-    const char *file = config_error_file(config);
-    return error_set(err, "%s:%d: %s", file ? file : path, config_error_line(config), config_error_text(config));
+    struct text text = {0};
+    text_add(&text, "%s", "");
+    int status = prepare_text(&text, data, path, err);
+    if (!status && config_read_string(config, text.data) != CONFIG_TRUE)
+        status = error_set(err, "%s:%d: %s", path, config_error_line(config), config_error_text(config));
+    text_free(&text);
+    return status;
 }
 
 int settings_read_file(struct settings *s, const char *path, struct error *err)

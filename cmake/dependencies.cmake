@@ -81,3 +81,22 @@ else()
   target_include_directories(ladnn_deps INTERFACE ${HDF5_C_INCLUDE_DIRS})
 endif()
 target_compile_definitions(ladnn_deps INTERFACE _GNU_SOURCE OMPI_SKIP_MPICXX LADNN_VERSION="${PROJECT_VERSION}")
+# Messages name files as "io/shard.c", wherever the source lies.
+target_compile_options(ladnn_deps INTERFACE $<$<COMPILE_LANGUAGE:C>:-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=>)
+target_link_libraries(ladnn_deps INTERFACE ${CMAKE_DL_LIBS})
+
+# `ladnn doctor` prints the versions of this build.
+set(DNNL_VERSION "")
+if(EXISTS ${DNNL_INCLUDE}/oneapi/dnnl/dnnl_version.h)
+  set(header ${DNNL_INCLUDE}/oneapi/dnnl/dnnl_version.h)
+elseif(EXISTS ${DNNL_INCLUDE}/dnnl_version.h)
+  set(header ${DNNL_INCLUDE}/dnnl_version.h)
+endif()
+foreach(part MAJOR MINOR PATCH)
+  file(STRINGS ${header} line REGEX "define DNNL_VERSION_${part} ")
+  string(REGEX MATCH "[0-9]+" number "${line}")
+  list(APPEND DNNL_VERSION ${number})
+endforeach()
+list(JOIN DNNL_VERSION "." DNNL_VERSION)
+set_source_files_properties(jobs/cmd_doctor.c PROPERTIES COMPILE_DEFINITIONS
+  "LADNN_HDF5=\"${HDF5_VERSION}\";LADNN_LIBCONFIG=\"${LIBCONFIG_VERSION}\";LADNN_LIBPNG=\"${LIBPNG_VERSION}\";LADNN_LIBJPEG=\"${LIBJPEG_VERSION}\";LADNN_ONEDNN=\"${DNNL_VERSION}\";LADNN_MPI=\"standard ${MPI_C_VERSION}, ${MPI_C_LIBRARIES}\"")

@@ -3,7 +3,7 @@
  * A data set is a folder of files NAME-SPLIT-00000-of-00004.h5. Images are uint8 (H, W, C) in one of two forms:
  * all of one size (`pack --size`) or each of its own ("original size": flat bytes with a shape per image).
  * DESIGN: HDF5 is called under one lock, only to open and to index; pixel bytes are then read with pread from the
- * chunk addresses found once, by any number of threads, and checked against the image's CRC-32C on first touch.
+ * chunk addresses found once, by any number of threads, and checked against the image's CRC-32C.
  */
 #ifndef IO_SHARD_H
 #define IO_SHARD_H
@@ -24,38 +24,50 @@ struct shard_item { /* one image's row; strings belong to whoever gives it */
     int height, width, channels;
 };
 
-/* ---- writing: rank 0 or one thread per shard ---- */
+/* ---- writing: one thread per shard ---- */
+enum { SHARD_IMAGES_MAX = 4096 }; /* a shard is built in memory, and HDF5 finds a chunk by walking over all of them */
 struct shard_info { /* what the file says of itself */
-    const char *dataset;     /* "d0" */
+    const char *dataset;     /* "d0": letters, digits, . _ - */
+    const char *set_id;      /* the same in all files of one packing, so that files of two are never mixed */
     enum split split;
     int index, count;        /* this file of how many of the split */
+    int64_t images;
     int size;                /* stored height = width, or 0: each its own */
-    bool gzip;
+    int channels;            /* of every image; with size 0: 0, each its own */
+    int64_t pixel_bytes;     /* with size 0: of all images together (writing only) */
+    bool gzip;               /* with a size only */
     bool synthetic;          /* made by `ladnn phantom` */
+    bool by_figure;          /* source figures were kept in one split, too */
     const char *settings;    /* creation settings as text */
+    const char *tool;        /* version of the writer (reading only) */
 };
 struct shard_writer;
-/* Creates PATH.tmp-PID. */
-struct shard_writer *shard_create(const char *folder, const struct shard_info *info, int64_t images, struct error *err);
-/* Appends; computes crc32c itself; all strings are copied. */
+/* Strings of info are copied. The file is built in memory. */
+struct shard_writer *shard_create(const char *folder, const struct shard_info *info, struct error *err);
+/* Appends; computes crc32c itself; all strings are copied. A grey image in a shard of 3 channels is written as RGB. */
 int shard_append(struct shard_writer *w, const struct image *image, const struct shard_item *item, struct error *err);
-/* Flushes, closes, reads everything back and compares checksums, renames to the final name. On error the temporary
- * file is removed. Frees w either way. */
+/* Writes PATH.tmp-PID, syncs it, reads everything back and compares checksums, renames to the final name. On error the
+ * temporary file is removed. Frees w either way. */
 int shard_finish(struct shard_writer *w, struct error *err);
-void shard_abandon(struct shard_writer *w); /* removes the temporary file; NULL is fine */
+void shard_abandon(struct shard_writer *w); /* nothing was written; NULL is fine */
+/* "d0-train-00000-of-00004.h5" (mem_free). */
+char *shard_file_name(const char *dataset, enum split split, int index, int count);
+/* Whether a name has that form; *dataset_length is the length of its first part. */
+bool shard_name_parse(const char *name, int *dataset_length, enum split *split, int *index, int *count);
 
 /* ---- reading ---- */
 struct dataset; /* all shards of all splits found in a folder, or of one split */
 /* Opens PATH (a folder, or one file) and indexes every shard. Refuses: a missing or doubled part of k-of-n, other format
- * versions, truncated files, a patient in two splits, mixed data sets of one split. Each error names the file.
+ * versions, truncated files, altered labels or names, a patient in two splits, files of two packings. Each error names
+ * the file. One file alone may be any part. Files whose name is not a shard's are passed over.
  * Every rank may open the same folder; not collective. HDF5 file locking is switched off for reading. */
 struct dataset *dataset_open(const char *path, struct error *err);
 void dataset_close(struct dataset *d);
 int64_t dataset_count(const struct dataset *d, enum split split);
 /* Item `i` of a split in shard order; borrowed until close. */
 const struct shard_item *dataset_item(const struct dataset *d, enum split split, int64_t i);
-/* Copies the pixels of item i, verified against its checksum (every time when `verify_always`, else on first touch). Thread
- * safe, outside HDF5's lock. out->pixels is allocated when NULL, else must have room for the item's bytes. */
+/* Copies the pixels of item i, each time verified against its checksum. Thread safe, outside HDF5's lock (inside it for
+ * gzip). out->pixels is allocated when NULL, else must have room for the item's bytes. */
 int dataset_read(struct dataset *d, enum split split, int64_t i, struct image *out, struct error *err);
 const char *dataset_name(const struct dataset *d);
 bool dataset_synthetic(const struct dataset *d);
@@ -63,6 +75,7 @@ bool dataset_synthetic(const struct dataset *d);
 void dataset_hash(const struct dataset *d, uint8_t digest[32]);
 int dataset_shard_count(const struct dataset *d);
 const char *dataset_shard_path(const struct dataset *d, int shard);
+const struct shard_info *dataset_shard_info(const struct dataset *d, int shard);
 /* Reads everything back: every checksum, every header. Errors are counted in *bad and each is passed to `report`. */
 int dataset_verify(struct dataset *d, int64_t *bad, void (*report)(void *context, const char *line), void *context);
 #endif

@@ -47,6 +47,7 @@ struct ops {
     /* `threads` per process for all later calls; 0 = leave as it is. */
     void (*open)(int threads);
     enum layout (*layout)(enum dtype dtype);
+    enum layout (*input_layout)(enum dtype dtype); /* of the network's input (N, 3, H, W), which `input` fills */
     bool (*has)(enum dtype dtype); /* false: this machine cannot, or not faster than f32 would be */
 
     /* ---- convolution: x (N, in_c, in_h, in_w) -> y (N, out_c, out_h, out_w) ---- */
@@ -95,7 +96,8 @@ struct ops {
     void (*norm_backward_sums)(double *sum_g, double *sum_gx, const struct tensor *dy, const struct tensor *dy2,
                                const struct tensor *x, const struct tensor *y, const float *mean, const float *inv_std,
                                const float *scale, const float *shift, const float *row_scale, enum activation act);
-    /* dx (+)= scale * (g*row_scale - mean_g - xhat * mean_gx); `add`: accumulate into dx. */
+    /* dx (+)= scale * (g*row_scale - mean_g - xhat * mean_gx); `add`: accumulate into dx. Without `add`, dx may be g itself
+     * (same memory, both whole). */
     void (*norm_backward)(const struct tensor *dx, const struct tensor *g, const struct tensor *x, const float *mean,
                           const float *inv_std, const float *scale, const float *mean_g, const float *mean_gx,
                           const float *row_scale, bool add);

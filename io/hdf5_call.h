@@ -1,0 +1,49 @@
+/* hdf5_call.h - the few HDF5 calls that shards need, with our errors; private to io/.
+ *
+ * DESIGN: (1) one lock around every use of the library, taken by the public functions of io/; the helpers below expect
+ * it held. (2) HDF5 never writes to a disk. When a write fails (disk full) the library keeps the broken file in its
+ * tables and crashes when the program ends (seen with 1.10.8), so files are built in memory (core driver) and stored by
+ * file_write_atomic. (3) Files use the 1.10 format, whose metadata carry checksums: a flipped byte of a header is an
+ * error of H5Fopen or H5Dopen and never reaches the parser. (4) Strings have a fixed length; variable ones lie in a heap
+ * without a checksum. */
+#ifndef IO_HDF5_CALL_H
+#define IO_HDF5_CALL_H
+#include <hdf5.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+void hdf5_lock(void); /* also starts the library on first use: no file locking, no messages of its own */
+void hdf5_unlock(void);
+
+/* Fills "PATH: cannot WHAT: <HDF5's innermost reason>". Returns -1. */
+int hdf5_fail(struct error *err, const char *path, const char *what);
+
+/* A new file in memory, or -1. `name` is only for HDF5's records. */
+hid_t hdf5_create_memory(const char *name);
+/* Writes the file in memory to `path`, whole or not at all. The file stays open. */
+int hdf5_store(hid_t file, const char *path, struct error *err);
+hid_t hdf5_open(const char *path, struct error *err); /* read only; -1 with err */
+
+/* A dataset of its own, contiguous. Returns the HDF5 status. */
+int hdf5_write_array(hid_t file, const char *name, hid_t stored, hid_t memory, int rank, const hsize_t *dims,
+                     const void *data);
+/* Root attributes. */
+int hdf5_write_int(hid_t file, const char *name, int64_t value);
+int hdf5_write_text(hid_t file, const char *name, const char *value);
+/* `count` strings in one array. */
+int hdf5_write_names(hid_t file, const char *name, const char *const *values, int count);
+
+/* Type and shape must be exactly these; returns -1 with err naming `path`. */
+int hdf5_read_array(hid_t file, const char *path, const char *name, hid_t stored, hid_t memory, int rank,
+                    const hsize_t *dims, void *data, struct error *err);
+int hdf5_read_int(hid_t file, const char *path, const char *name, int64_t *value, struct error *err);
+/* A new string (mem_free). */
+int hdf5_read_text(hid_t file, const char *path, const char *name, char **value, struct error *err);
+
+/* A column of `count` strings. Written padded with zeros to the longest; read into a pool (mem_free) where string i
+ * begins at i * *stride and ends with a NUL. */
+int hdf5_write_strings(hid_t file, const char *name, const char *const *values, int64_t count);
+int hdf5_read_strings(hid_t file, const char *path, const char *name, int64_t count, char **pool, size_t *stride,
+                      struct error *err);
+#endif

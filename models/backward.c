@@ -1,0 +1,182 @@
+/* backward.c - the backward pass: nodes in falling order; plan.c has decided where each gradient goes. After a node its
+ * parameters' gradients are final on this rank and `ready` may send them away. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "models/network_private.h"
+
+struct back {
+    struct network *n;
+    struct network_pass *pass;
+};
+
+static struct tensor value_view(const struct back *b, int value, int s)
+{
+    return network_view(b->n, &b->n->train, value, NONE, s, b->pass->shard[s].images);
+}
+
+/* Gradient of a value, in the given slot of its buffer. */
+static struct tensor gradient_view(const struct back *b, int value, int slot, int s)
+{
+    return network_view(b->n, &b->n->train, value, slot, s, b->pass->shard[s].images);
+}
+
+static int first_of(const struct back *b, int value) { return b->n->gradient.first[value_root(b->n->g, value)]; }
+static int second_of(const struct back *b, int value) { return b->n->gradient.second[value_root(b->n->g, value)]; }
+
+/* Adds the second contribution to a value's gradient into the first. */
+static void merge(const struct back *b, int value)
+{
+    for (int s = 0; s < b->n->o.shards; s++) {
+        struct tensor to = gradient_view(b, value_root(b->n->g, value), first_of(b, value), s);
+        struct tensor from = gradient_view(b, value_root(b->n->g, value), second_of(b, value), s);
+        b->n->o.ops->add(&to, &from);
+    }
+}
+
+static void backward_relu(const struct back *b, const struct node *node, const struct tensor *dy)
+{
+    if (node->act != ACT_RELU) return;
+    for (int s = 0; s < b->n->o.shards; s++) {
+        struct tensor y = value_view(b, node->y, s);
+        b->n->o.ops->relu_backward(&dy[s], &y);
+    }
+}
+
+static void backward_conv(const struct back *b, int i, const struct tensor *dx, const struct tensor *dy, const struct tensor *x)
+{
+    struct network *n = b->n;
+    const struct node *node = &n->g->nodes[i];
+    const struct ops *ops = n->o.ops;
+    const float *weights = network_param(n, n->parameters, node->param[0]);
+    float *dweights = network_param(n, n->gradients, node->param[0]), *dbias = network_param(n, n->gradients, node->param[1]);
+    backward_relu(b, node, dy);
+    if (node->kind == NODE_CONV) {
+        ops->conv_backward_weights(n->layer[i].conv, dweights, dbias, x, dy, n->o.shards);
+        if (dx) ops->conv_backward_data(n->layer[i].conv, dx, dy, weights, n->o.shards);
+    } else {
+        ops->linear_backward_weights(n->layer[i].linear, dweights, dbias, x, dy, n->o.shards);
+        if (dx) ops->linear_backward_data(n->layer[i].linear, dx, dy, weights, n->o.shards);
+    }
+}
+
+/* Leaves g in place of dy, the gradients of gamma and beta in the arena, and the global means of g and g*xhat. */
+static void norm_sums_of_gradient(const struct back *b, int i, const struct tensor *dy)
+{
+    struct network *n = b->n;
+    const struct node *node = &n->g->nodes[i];
+    const struct layer *layer = &n->layer[i];
+    int c = n->g->values[node->x].c, shards = n->o.shards;
+    double *sums[MAX_SHARDS];
+    float *parts[MAX_SHARDS];
+    for (int s = 0; s < shards; s++) {
+        struct tensor x = value_view(b, node->x, s), y = value_view(b, node->y, s), dy2;
+        bool two = second_of(b, node->y) != NONE, masked_by_y = node->residual != NONE && node->act == ACT_RELU;
+        if (two) dy2 = gradient_view(b, node->y, second_of(b, node->y), s);
+        sums[s] = n->part_sums + (size_t)s * 2 * (size_t)c;
+        parts[s] = n->part_gradients + (size_t)s * 2 * (size_t)c;
+        n->o.ops->norm_backward_sums(sums[s], sums[s] + c, &dy[s], two ? &dy2 : NULL, &x, masked_by_y ? &y : NULL, layer->mean,
+                                     layer->inv_std, layer->scale, layer->shift,
+                                     layer->row_scale ? layer->row_scale + s * n->o.max_images : NULL, node->act);
+        for (int k = 0; k < 2 * c; k++) parts[s][k] = (float)sums[s][k];
+    }
+    shard_tree_sum(parts, shards, 2 * (size_t)c);
+    memcpy(network_param(n, n->gradients, node->param[0]), parts[0] + c, sizeof(float) * (size_t)c);
+    memcpy(network_param(n, n->gradients, node->param[1]), parts[0], sizeof(float) * (size_t)c);
+    shard_tree_sum_double(sums, shards, 2 * (size_t)c);
+    if (b->pass->share) b->pass->share(b->pass->context, sums[0], 2 * c);
+    double count = (double)network_norm_images(n, b->pass) * n->g->values[node->x].h * n->g->values[node->x].w;
+    for (int k = 0; k < c; k++) {
+        n->mean_g[k] = (float)(sums[0][k] / count);
+        n->mean_gx[k] = (float)(sums[0][c + k] / count);
+    }
+}
+
+static void backward_norm(const struct back *b, int i, const struct tensor *dx, const struct tensor *dy)
+{
+    struct network *n = b->n;
+    const struct node *node = &n->g->nodes[i];
+    const struct layer *layer = &n->layer[i];
+    norm_sums_of_gradient(b, i, dy);
+    for (int s = 0; s < n->o.shards; s++) {
+        struct tensor x = value_view(b, node->x, s);
+        n->o.ops->norm_backward(&dx[s], &dy[s], &x, layer->mean, layer->inv_std, layer->scale, n->mean_g, n->mean_gx,
+                                layer->row_scale ? layer->row_scale + s * n->o.max_images : NULL, n->gradient.write[i].add);
+    }
+}
+
+static void backward_se(const struct back *b, int i, const struct tensor *dx, const struct tensor *dy, const struct tensor *x)
+{
+    struct network *n = b->n;
+    const struct node *node = &n->g->nodes[i];
+    size_t c = (size_t)n->g->values[node->x].c, squeeze = (size_t)node->squeeze, at = 0;
+    size_t size[4] = {squeeze * c, squeeze, c * squeeze, c};
+    size_t room = 2 * squeeze * c + squeeze + c + (size_t)n->o.max_images * (c + squeeze);
+    const float *w1 = network_param(n, n->parameters, node->param[0]), *w2 = network_param(n, n->parameters, node->param[2]);
+    float *parts[MAX_SHARDS];
+    for (int s = 0; s < n->o.shards; s++) {
+        float *d = parts[s] = n->part_gradients + (size_t)s * room;
+        float *d1 = d + size[0], *d2 = d1 + size[1], *d3 = d2 + size[2];
+        n->o.ops->se_backward(&dx[s], d, d1, d2, d3, &x[s], &dy[s], network_slot(n, &n->train, n->train.note[i], s), w1, w2,
+                              node->squeeze, d3 + size[3]);
+    }
+    shard_tree_sum(parts, n->o.shards, size[0] + size[1] + size[2] + size[3]);
+    for (int k = 0; k < 4; at += size[k], k++)
+        memcpy(network_param(n, n->gradients, node->param[k]), parts[0] + at, sizeof(float) * size[k]);
+}
+
+static void backward_pool(const struct back *b, int i, const struct tensor *dx, const struct tensor *dy)
+{
+    const struct node *node = &b->n->g->nodes[i];
+    struct pool_spec spec = {node->adaptive ? 0 : node->kernel, node->stride, node->padding};
+    for (int s = 0; s < b->n->o.shards; s++) {
+        if (node->kind == NODE_MAXPOOL)
+            b->n->o.ops->maxpool_backward(&dx[s], &dy[s], network_slot(b->n, &b->n->train, b->n->train.note[i], s), &spec);
+        else
+            b->n->o.ops->avgpool_backward(&dx[s], &dy[s], &spec);
+    }
+}
+
+static void backward_node(const struct back *b, int i)
+{
+    const struct node *node = &b->n->g->nodes[i];
+    const struct write *w = &b->n->gradient.write[i];
+    struct tensor x[MAX_SHARDS], dx[MAX_SHARDS], dy[MAX_SHARDS];
+    bool asked = w->slot != NONE;
+    if (second_of(b, node->y) != NONE && node->kind != NODE_NORM) merge(b, node->y);
+    if (w->merge) merge(b, node->x);
+    for (int s = 0; s < b->n->o.shards; s++) {
+        x[s] = value_view(b, node->x, s);
+        dy[s] = gradient_view(b, node->y, first_of(b, node->y), s);
+        if (asked) dx[s] = gradient_view(b, node->x, w->slot, s);
+    }
+    switch (node->kind) {
+    case NODE_CONV:
+    case NODE_LINEAR: backward_conv(b, i, asked ? dx : NULL, dy, x); break;
+    case NODE_NORM: backward_norm(b, i, dx, dy); break;
+    case NODE_SE: backward_se(b, i, dx, dy, x); break;
+    case NODE_MAXPOOL:
+    case NODE_AVGPOOL: backward_pool(b, i, dx, dy); break;
+    case NODE_DROPOUT:
+        for (int s = 0; s < b->n->o.shards; s++)
+            b->n->o.ops->dropout(&dx[s], &dy[s], node->drop, b->pass->shard[s].row_key, (uint64_t)node->random_layer);
+        break;
+    }
+}
+
+void network_backward(struct network *n, struct network_pass *pass)
+{
+    struct back b = {n, pass};
+    const struct graph *g = n->g;
+    for (int s = 0; s < n->o.shards; s++) {
+        struct tensor d = gradient_view(&b, g->logits, n->gradient.first[g->logits], s);
+        if (d.n) memcpy(d.data, pass->shard[s].dlogits, sizeof(float) * (size_t)d.n * (size_t)d.c);
+    }
+    for (int i = g->node_count - 1; i >= 0; i--) {
+        double start = clock_s();
+        backward_node(&b, i);
+        n->times.backward_s[g->nodes[i].kind] += clock_s() - start;
+        if (pass->ready && g->nodes[i].param_count) pass->ready(pass->context, n->layer[i].gradient_end);
+    }
+}

@@ -1,0 +1,186 @@
+/* cmd_bench.c - `ladnn bench train|infer`: images per second of one rank on made-up pictures.
+ *
+ * A training step here is forward, loss, backward and the Adam update of one global batch on one rank, as in train_step, without
+ * the loader; images/s = batch / median step time. Peak memory is the process's largest resident set. start_s runs from the
+ * first line of the command to the end of the first step (planning, allocation, primitives).
+ */
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "models/init.h"
+#include "train/commands.h"
+#include "train/config.h"
+#include "models/network.h"
+
+struct bench {
+    const struct settings *s;
+    const struct ops *ops;
+    struct graph *graph;
+    struct network *net;
+    struct optim optim;
+    struct loss_spec loss;
+    struct network_shard shard;
+    float *pixels, *targets, *logits, *dlogits;
+    uint64_t *keys;
+    bool train;
+    int batch, threads;
+    double start_s;
+};
+
+static void fill(struct bench *b, int size)
+{
+    struct random r = random_stream(1, RANDOM_TEST, 0, 0);
+    int64_t count = (int64_t)b->batch * 3 * size * size;
+    b->pixels = NEW_ARRAY(float, count);
+    b->targets = NEW_ARRAY(float, b->batch * LOGIT_COUNT);
+    b->logits = NEW_ARRAY(float, b->batch * LOGIT_COUNT);
+    b->dlogits = NEW_ARRAY(float, b->batch * LOGIT_COUNT);
+    b->keys = NEW_ARRAY(uint64_t, b->batch);
+    for (int64_t i = 0; i < count; i++) b->pixels[i] = (float)random_range(&r, -2, 2);
+    for (int i = 0; i < b->batch * LOGIT_COUNT; i++) b->targets[i] = random_u32(&r) & 1;
+    for (int i = 0; i < b->batch; i++) b->keys[i] = random_u64(&r);
+    b->shard = (struct network_shard){b->batch, b->pixels, b->keys, b->logits, b->dlogits};
+}
+
+static int open_bench(struct bench *b, const char *backbone, struct error *err)
+{
+    int size = (int)settings_int(b->s, "bench.size");
+    enum dtype dtype = !strcmp(settings_string(b->s, "bench.precision"), "bf16") ? DTYPE_BF16 : DTYPE_F32;
+    struct network_options options = {.ops = b->ops, .dtype = dtype, .max_images = b->batch,
+                                      .max_eval_images = b->train ? 0 : b->batch, .shards = b->train ? 1 : 0};
+    struct optim_spec adam = {.kind = OPTIM_ADAM, .lr = 5e-5, .weight_decay = 5e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    if (dtype == DTYPE_BF16 && !b->ops->has(dtype)) return error_set(err, "this CPU has no bf16");
+    b->graph = graph_build(backbone, size, LOGIT_COUNT, true, err);
+    b->net = b->graph ? network_open(b->graph, &options, err) : NULL;
+    if (!b->net) return -1;
+    for (int p = 0; p < b->graph->param_count; p++) {
+        int64_t count = 1;
+        for (int d = 0; d < b->graph->params[p].ndim; d++) count *= b->graph->params[p].dims[d];
+        float *values = NEW_ARRAY(float, count);
+        init_param(values, b->graph, p, 1);
+        network_param_set(b->net, p, values);
+        mem_free(values);
+    }
+    if (b->train) optim_open(&b->optim, &adam, network_arena_count(b->net));
+    fill(b, size);
+    return 0;
+}
+
+static void close_bench(struct bench *b)
+{
+    if (b->optim.m) optim_close(&b->optim);
+    network_close(b->net);
+    graph_close(b->graph);
+    void *all[] = {b->pixels, b->targets, b->logits, b->dlogits, b->keys};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
+}
+
+static void step(struct bench *b)
+{
+    struct network_pass pass = {.shard = &b->shard, .total_images = b->batch};
+    if (!b->train) {
+        network_infer(b->net, b->pixels, b->batch, b->logits);
+        return;
+    }
+    network_forward(b->net, &pass);
+    loss_compute(b->dlogits, b->logits, b->targets, b->batch, b->batch, &b->loss);
+    network_backward(b->net, &pass);
+    optim_step(&b->optim, network_parameters(b->net), network_gradients(b->net), b->optim.spec.lr);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void print_times(struct bench *b, int steps)
+{
+    struct network_times t;
+    network_time(b->net, &t);
+    for (int k = 0; k <= NODE_DROPOUT; k++)
+        if (t.forward_s[k] + t.backward_s[k] > 0)
+            log_info("  %-8s forward %7.1f ms  backward %7.1f ms a step", node_kind_names[k], 1e3 * t.forward_s[k] / steps,
+                     1e3 * t.backward_s[k] / steps);
+}
+
+static int measure(struct bench *b, const char *backbone, struct error *err)
+{
+    int warmup = (int)settings_int(b->s, "bench.warmup"), steps = (int)settings_int(b->s, "bench.steps");
+    double *seconds = NEW_ARRAY(double, steps), first_s = 0;
+    struct network_times ignored;
+    struct text out = {0};
+    struct json j;
+    if (open_bench(b, backbone, err)) return -1;
+    for (int i = 0; i < warmup; i++) {
+        step(b);
+        if (i == 0) first_s = clock_s() - b->start_s;
+    }
+    network_time(b->net, &ignored);
+    for (int i = 0; i < steps; i++) {
+        double start = clock_s();
+        step(b);
+        seconds[i] = clock_s() - start;
+    }
+    qsort(seconds, (size_t)steps, sizeof *seconds, by_value);
+    double median = (seconds[steps / 2] + seconds[(steps - 1) / 2]) / 2;
+    if (settings_bool(b->s, "bench.json")) {
+        json_open(&j, &out, false);
+        json_object(&j, NULL);
+        json_string(&j, "what", b->train ? "train" : "infer");
+        json_string(&j, "backbone", backbone);
+        json_string(&j, "backend", b->ops->name);
+        json_string(&j, "precision", settings_string(b->s, "bench.precision"));
+        json_int(&j, "batch", b->batch);
+        json_int(&j, "threads", b->threads);
+        json_int(&j, "steps", steps);
+        json_number(&j, "images_per_s", b->batch / median);
+        json_number(&j, "step_ms_median", 1e3 * median);
+        json_number(&j, "step_ms_min", 1e3 * seconds[0]);
+        json_number(&j, "step_ms_max", 1e3 * seconds[steps - 1]);
+        json_number(&j, "first_step_s", first_s);
+        json_number(&j, "activation_mb", (double)network_activation_bytes(b->net) / 1e6);
+        json_number(&j, "peak_rss_mb", (double)mem_peak_bytes() / 1e6);
+        json_end_object(&j);
+        printf("%s\n", out.data);
+        fflush(stdout);
+        text_free(&out);
+    } else {
+        printf("%-16s %s %s batch %d, %d threads: %.1f img/s (median %.1f ms, min %.1f), first step after %.2f s, peak %.0f MB\n",
+               backbone, b->train ? "train" : "infer", settings_string(b->s, "bench.precision"), b->batch, b->threads,
+               b->batch / median, 1e3 * median, 1e3 * seconds[0], first_s, (double)mem_peak_bytes() / 1e6);
+    }
+    print_times(b, steps);
+    mem_free(seconds);
+    return 0;
+}
+
+static int run(struct settings *s)
+{
+    struct error err = {0};
+    const char *which = settings_string(s, "bench.backbone");
+    int rc = 0;
+    for (int i = 0; backbone_names[i] && !rc; i++) {
+        if (strcmp(which, "all") && strcmp(which, backbone_names[i])) continue;
+        struct bench b = {.s = s, .start_s = clock_s(), .batch = (int)settings_int(s, "bench.batch"),
+                          .train = !strcmp(settings_string(s, "bench.what"), "train"),
+                          .loss = {LOSS_BCE, true, 5}, .ops = ops_find(settings_string(s, "bench.backend"))};
+        b.threads = train_threads((int)settings_int(s, "bench.threads"), 1);
+        omp_set_num_threads(b.threads);
+        b.ops->open(b.threads);
+        rc = measure(&b, backbone_names[i], &err);
+        close_bench(&b);
+    }
+    if (rc) log_error("%s", err.message);
+    return rc ? 1 : 0;
+}
+
+const struct command command_bench = {
+    .name = "bench", .groups = "bench", .summary = "measure training or inference on made-up pictures",
+    .usage = "train|infer [--backbone B|all] [--batch N] [--precision fp32|bf16] [--json]", .positional = "bench.what", .run = run};

@@ -1,0 +1,38 @@
+/* cmd_train.c - `ladnn train`: under mpirun or srun with any number of ranks, or alone. */
+#include <string.h>
+
+#include "base/log.h"
+#include "dist/stop.h"
+#include "train/commands.h"
+#include "train/trainer.h"
+
+enum { EXIT_CONTINUE = 75 }; /* EX_TEMPFAIL: stopped with a checkpoint; the same command continues */
+
+static int run(struct settings *s)
+{
+    struct error err = {0};
+    struct comm *comm = comm_open(settings_string(s, "dist.backend"), settings_float(s, "dist.timeout_s"), &err);
+    enum train_end end = TRAIN_FINISHED;
+    if (!comm) die_error(&err);
+    stop_install(settings_string(s, "train.stop_signal"));
+    struct trainer *t = trainer_open(s, comm, &err);
+    int rc = t ? trainer_run(t, &end, &err) : -1;
+    bool speaker = comm_rank(comm) == 0;
+    if (!rc && end == TRAIN_STOPPED)
+        log_info("stopped%s%s at step %lld with a checkpoint; the same command continues", *stop_reason() ? " by " : "",
+                 stop_reason(), (long long)t->at.step);
+    if (!rc && end == TRAIN_WAS_FINISHED) log_info("%s: finished already (metrics.json); --overwrite begins anew", settings_string(s, "train.out"));
+    if (!rc && end == TRAIN_FINISHED) log_info("results in %s (research use only)", settings_string(s, "train.out"));
+    trainer_close(t);
+    comm_close(comm);
+    if (rc) { /* every rank holds the same error; one speaks */
+        if (speaker) log_error("%s%s%s", err.message, *err.hint ? "\nhint: " : "", err.hint);
+        return 1;
+    }
+    return end == TRAIN_STOPPED ? EXIT_CONTINUE : 0;
+}
+
+const struct command command_train = {
+    .name = "train", .groups = "train model optim augment dist loader",
+    .summary = "train a network on HDF5 shards, on any number of ranks",
+    .usage = "--config FILE --data DIR --out RUN [--set key=value ...]", .run = run};

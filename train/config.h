@@ -1,0 +1,32 @@
+/* config.h - the training settings as typed values, checked together. */
+#ifndef TRAIN_CONFIG_H
+#define TRAIN_CONFIG_H
+#include "base/settings.h"
+#include "io/augment.h"
+#include "io/loader.h"
+#include "ops/ops.h"
+#include "train/loss.h"
+#include "train/optim.h"
+
+struct train_config { /* strings are borrowed from the settings */
+    const char *backbone, *method, *data, *out, *stop_signal, *comm_kind;
+    struct loss_spec loss;
+    struct optim_spec optim;
+    struct augment augment;
+    struct loader_options loader;
+    const struct ops *ops;
+    enum dtype dtype;
+    uint64_t seed;
+    int epochs, batch, eval_batch, threads, virtual_shards, checkpoint_keep, vote_last;
+    int64_t max_steps;
+    bool deterministic, sync_bn, overlap, resume, overwrite;
+    double time_limit_s, checkpoint_every_s, timeout_s;
+    size_t bucket_bytes;
+};
+/* Judges combinations too (deterministic without synchronised statistics, bf16 on a CPU without it, ...). */
+int train_config_read(struct train_config *c, const struct settings *s, struct error *err);
+/* The settings that decide the numbers, one "key = value" a line: what a checkpoint must agree with to be continued. */
+void train_config_identity(const struct settings *s, struct text *out);
+/* Threads for this rank: the setting, or the cores this process may use shared among the ranks of the host. */
+int train_threads(int setting, int local_size);
+#endif

@@ -1,0 +1,245 @@
+/* loop.c - epochs, validation, the best weights, checkpoints, the agreed stop, the test. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "dist/stop.h"
+#include "train/trainer.h"
+
+static bool out_of_time(const struct trainer *t)
+{
+    return (t->c.time_limit_s > 0 && clock_s() - t->started_s >= t->c.time_limit_s) ||
+           (t->c.max_steps > 0 && t->at.step >= t->c.max_steps);
+}
+
+/* Rank 0's clock decides for all, so that the ranks agree. */
+static bool checkpoint_due(struct trainer *t)
+{
+    bool due = t->run && t->c.checkpoint_every_s > 0 && clock_s() - t->saved_s >= t->c.checkpoint_every_s;
+    return comm_any(t->comm, due, "agreeing on a checkpoint");
+}
+
+static void record_step(struct trainer *t, const struct loss_sums *loss, double norm)
+{
+    struct text line = {0};
+    struct json j;
+    if (!t->run) return;
+    json_open(&j, &line, false);
+    json_object(&j, NULL);
+    json_string(&j, "type", "step");
+    json_int(&j, "step", t->at.step);
+    json_int(&j, "epoch", t->at.epoch + 1);
+    json_number(&j, "loss", loss->loss);
+    json_number(&j, "covid_loss", loss->covid / t->pass.total_images);
+    json_number(&j, "gradient_norm", norm);
+    json_end_object(&j);
+    t->at.record_bytes = run_record_add(t->run, line.data);
+    text_free(&line);
+}
+
+static void show_progress(struct trainer *t, struct progress *p, double loss, double started_s, int64_t images_before)
+{
+    double spent = t->data_s + t->compute_s + t->comm_s, wall = clock_s() - started_s;
+    if (spent <= 0) spent = 1;
+    progress_update(p, t->at.batch, "loss %.4f | %.1f img/s | data %.0f%% compute %.0f%% comm %.0f%%", loss,
+                    (double)(t->at.images - images_before) / wall, 100 * t->data_s / spent, 100 * t->compute_s / spent,
+                    100 * t->comm_s / spent);
+}
+
+/* The rest of an epoch. *stop: all ranks agreed to end here; a checkpoint has been written. */
+static int train_epoch(struct trainer *t, bool *stop, struct error *err)
+{
+    struct progress progress;
+    double started_s = clock_s();
+    int64_t images_before = t->at.images;
+    t->data_s = t->compute_s = t->comm_s = 0;
+    train_start_epoch(t);
+    progress_start(&progress, t->batches, "epoch %d/%d", t->at.epoch + 1, t->c.epochs);
+    while (t->at.batch < t->batches) {
+        struct loss_sums loss;
+        double norm;
+        if (train_step(t, &loss, &norm, err)) return -1;
+        record_step(t, &loss, norm);
+        show_progress(t, &progress, loss.loss, started_s, images_before);
+        *stop = comm_any(t->comm, stop_asked() || out_of_time(t), "agreeing on a stop");
+        if ((*stop || checkpoint_due(t)) && trainer_save(t, err)) return -1;
+        if (*stop) break;
+    }
+    progress_end(&progress);
+    return 0;
+}
+
+static int save_best(struct trainer *t, const struct evaluation *e, struct error *err)
+{
+    char epoch[16], covid[32], *path;
+    int rc = 0;
+    if (t->at.best_epoch >= 0 && !(e->covid < t->at.best_covid)) return 0;
+    t->at.best_epoch = t->at.epoch;
+    t->at.best_covid = e->covid;
+    if (t->run) {
+        snprintf(epoch, sizeof epoch, "%d", t->at.epoch + 1);
+        snprintf(covid, sizeof covid, "%.17g", e->covid);
+        struct tensor_attribute a[] = {{"backbone", t->graph->backbone}, {"epoch", epoch}, {"val_covid_loss", covid},
+                                       {"version", LADNN_VERSION}};
+        path = run_folder_file(t->run, "best.h5");
+        rc = weights_save(t->net, t->graph, path, a, sizeof a / sizeof *a, err);
+        mem_free(path);
+    }
+    return comm_agree(t->comm, rc, err, "writing the best weights");
+}
+
+static void record_epoch(struct trainer *t, const struct evaluation *e, double seconds)
+{
+    struct text line = {0};
+    struct json j;
+    double train_loss = t->at.loss_sum / (double)t->at.images, lr = optim_lr(&t->c.optim, t->at.epoch);
+    double spent = t->data_s + t->compute_s + t->comm_s;
+    log_info("epoch %d/%d: train loss %.4f, val loss %.4f, val COVID loss %.4f%s, %.1f s (%.1f img/s; data %.1f compute %.1f comm %.1f s)",
+             t->at.epoch + 1, t->c.epochs, train_loss, e->loss, e->covid, t->at.best_epoch == t->at.epoch ? " (best)" : "",
+             seconds, spent > 0 ? (double)t->at.images / spent : 0, t->data_s, t->compute_s, t->comm_s);
+    if (!t->run) return;
+    json_open(&j, &line, false);
+    json_object(&j, NULL);
+    json_string(&j, "type", "epoch");
+    json_int(&j, "epoch", t->at.epoch + 1);
+    json_int(&j, "step", t->at.step);
+    json_number(&j, "lr", lr);
+    json_number(&j, "train_loss", train_loss);
+    json_number(&j, "train_covid_loss", t->at.covid_sum / (double)t->at.images);
+    json_number(&j, "val_loss", e->loss);
+    json_number(&j, "val_covid_loss", e->covid);
+    json_bool(&j, "best", t->at.best_epoch == t->at.epoch);
+    json_number(&j, "seconds", seconds);
+    json_number(&j, "data_s", t->data_s);
+    json_number(&j, "compute_s", t->compute_s);
+    json_number(&j, "comm_s", t->comm_s);
+    json_end_object(&j);
+    t->at.record_bytes = run_record_add(t->run, line.data);
+    text_free(&line);
+}
+
+/* he2020: adds this epoch's test probabilities to the vote. */
+static int vote(struct trainer *t, struct error *err)
+{
+    struct evaluation e;
+    if (!t->c.vote_last || t->at.epoch < t->c.epochs - t->c.vote_last) return 0;
+    if (evaluate_split(&e, t->data, SPLIT_TEST, t->net, &t->c, t->comm, err)) return -1;
+    t->at.votes++;
+    if (e.logits) {
+        double *p = NEW_ARRAY(double, e.count * LOGIT_COUNT);
+        loss_probabilities(p, e.logits, (int)e.count, &t->c.loss);
+        for (int64_t i = 0; i < e.count * LOGIT_COUNT; i++) t->vote_sum[i] += p[i];
+        mem_free(p);
+    }
+    mem_free(e.logits);
+    return 0;
+}
+
+static int end_epoch(struct trainer *t, double started_s, struct error *err)
+{
+    struct evaluation e;
+    if (evaluate_split(&e, t->data, SPLIT_VAL, t->net, &t->c, t->comm, err)) return -1;
+    mem_free(e.logits);
+    if (save_best(t, &e, err) || vote(t, err)) return -1;
+    record_epoch(t, &e, clock_s() - started_s);
+    t->at.epoch++;
+    t->at.batch = 0;
+    t->at.images = 0;
+    t->at.loss_sum = t->at.covid_sum = 0;
+    return trainer_save(t, err);
+}
+
+/* ---- the test ---- */
+static int write_metrics(struct trainer *t, const struct run_metrics *m, struct error *err)
+{
+    struct text out = {0};
+    struct json j;
+    char *path = run_folder_file(t->run, "metrics.json");
+    json_open(&j, &out, true);
+    json_object(&j, NULL);
+    json_string(&j, "notice", dataset_synthetic(t->data) ? "SYNTHETIC data; research use only, not for diagnosis"
+                                                         : "research use only, not for diagnosis");
+    json_string(&j, "dataset", dataset_name(t->data));
+    json_string(&j, "backbone", t->c.backbone);
+    json_string(&j, "method", t->c.method);
+    json_int(&j, "seed", (int64_t)t->c.seed);
+    json_int(&j, "epochs", t->at.epoch);
+    json_int(&j, "best_epoch", t->at.best_epoch + 1);
+    json_int(&j, "votes", t->at.votes);
+    metrics_json(&j, m);
+    json_end_object(&j);
+    text_add(&out, "\n");
+    int rc = file_write_atomic(path, out.data, out.length, err);
+    text_free(&out);
+    mem_free(path);
+    return rc;
+}
+
+/* Rank 0: probabilities of the test split -> predictions.csv, metrics.json. */
+static int report(struct trainer *t, const double *probability, struct error *err)
+{
+    int64_t n = dataset_count(t->data, SPLIT_TEST);
+    float *labels = NEW_ARRAY(float, n * LOGIT_COUNT);
+    uint8_t *truth = NEW_ARRAY(uint8_t, n * LOGIT_COUNT);
+    struct run_metrics m;
+    split_labels(labels, t->data, SPLIT_TEST);
+    for (int64_t i = 0; i < n * LOGIT_COUNT; i++) truth[i] = labels[i] > 0;
+    metrics_run(&m, probability, truth, n);
+    log_info("test: n %" PRId64 ", sensitivity %.3f, specificity %.3f, F1 %.3f, accuracy %.3f, AUC %.3f%s", m.covid.n,
+             m.covid.sensitivity, m.covid.specificity, m.covid.f1, m.covid.accuracy, m.covid.auc,
+             dataset_synthetic(t->data) ? " (SYNTHETIC data)" : "");
+    int rc = run_write_predictions(t->run, t->data, SPLIT_TEST, probability, err);
+    if (!rc) rc = write_metrics(t, &m, err);
+    mem_free(labels);
+    mem_free(truth);
+    return rc;
+}
+
+static int load_best(struct trainer *t, struct error *err)
+{
+    char *path = path_join(t->c.out, "best.h5");
+    int rc = weights_load(t->net, t->graph, path, err);
+    mem_free(path);
+    return comm_agree(t->comm, rc, err, "reading the best weights");
+}
+
+static int test(struct trainer *t, struct error *err)
+{
+    struct evaluation e = {0};
+    int rc = 0;
+    if (!t->c.vote_last) {
+        if (load_best(t, err) || evaluate_split(&e, t->data, SPLIT_TEST, t->net, &t->c, t->comm, err)) return -1;
+    }
+    if (t->run) {
+        int64_t count = dataset_count(t->data, SPLIT_TEST) * LOGIT_COUNT;
+        double *p = NEW_ARRAY(double, count);
+        if (e.logits) loss_probabilities(p, e.logits, (int)e.count, &t->c.loss);
+        for (int64_t i = 0; t->vote_sum && i < count; i++) p[i] = t->vote_sum[i] / t->at.votes;
+        rc = report(t, p, err);
+        mem_free(p);
+    }
+    mem_free(e.logits);
+    return comm_agree(t->comm, rc, err, "writing the results");
+}
+
+int trainer_run(struct trainer *t, enum train_end *end, struct error *err)
+{
+    bool stop = false;
+    *end = TRAIN_WAS_FINISHED;
+    if (!t->net) return 0;
+    while (t->at.epoch < t->c.epochs) {
+        double started_s = clock_s();
+        if (train_epoch(t, &stop, err)) return -1;
+        if (stop) {
+            *end = TRAIN_STOPPED;
+            return 0;
+        }
+        if (end_epoch(t, started_s, err)) return -1;
+    }
+    *end = TRAIN_FINISHED;
+    return test(t, err);
+}

@@ -1,0 +1,262 @@
+/* state.c - a trainer's state to and from files, in torchvision's order and names: independent of the rank count, of the
+ * backend and of its stored layouts. Rank 0 reads and writes; the others get the arenas by broadcast. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "train/checkpoint.h"
+#include "train/trainer.h"
+
+/* ---- a list of tensors that owns its copies ---- */
+struct tensor_list {
+    struct tensor_entry *entry;
+    int count, room;
+};
+
+static struct tensor_entry *list_add(struct tensor_list *l, char *name, int ndim, const int64_t *dims)
+{
+    if (l->count == l->room) {
+        int room = l->room ? 2 * l->room : 256;
+        l->entry = mem_grow(l->entry, sizeof *l->entry * (size_t)l->room, sizeof *l->entry * (size_t)room);
+        l->room = room;
+    }
+    struct tensor_entry *e = &l->entry[l->count++];
+    int64_t count = 1;
+    *e = (struct tensor_entry){.name = name, .type = TENSOR_F32, .ndim = ndim};
+    for (int d = 0; d < ndim; d++) count *= e->dims[d] = dims[d];
+    e->data = mem_alloc(sizeof(float) * (size_t)count);
+    return e;
+}
+
+static void list_free(struct tensor_list *l)
+{
+    for (int i = 0; i < l->count; i++) {
+        mem_free((char *)l->entry[i].name);
+        mem_free(l->entry[i].data);
+    }
+    mem_free(l->entry);
+    *l = (struct tensor_list){0};
+}
+
+/* ---- what is saved: `arena` under "<prefix><name>", running statistics under torchvision's names ---- */
+static void list_arena(struct tensor_list *l, struct network *net, const struct graph *g, const float *arena, const char *prefix)
+{
+    for (int p = 0; p < g->param_count; p++) {
+        const struct param *param = &g->params[p];
+        struct tensor_entry *e = list_add(l, mem_format("%s%s", prefix, param->name), param->ndim, param->dims);
+        network_arena_export(net, p, e->data, arena);
+    }
+}
+
+static void list_running(struct tensor_list *l, struct network *net, const struct graph *g, const char *prefix)
+{
+    for (int i = 0; i < g->node_count; i++) {
+        const struct node *node = &g->nodes[i];
+        if (node->kind != NODE_NORM) continue;
+        int64_t c = g->values[node->x].c;
+        struct tensor_entry *mean = list_add(l, mem_format("%s%s.running_mean", prefix, node->name), 1, &c);
+        memcpy(mean->data, network_running_mean(net, node->buffers), sizeof(float) * (size_t)c);
+        struct tensor_entry *var = list_add(l, mem_format("%s%s.running_var", prefix, node->name), 1, &c);
+        memcpy(var->data, network_running_var(net, node->buffers), sizeof(float) * (size_t)c);
+    }
+}
+
+static int read_into_arena(struct tensor_file *f, struct network *net, const struct graph *g, float *arena, const char *prefix,
+                           struct error *err)
+{
+    struct tensor_list l = {0};
+    int rc = 0;
+    for (int p = 0; p < g->param_count && !rc; p++) {
+        const struct param *param = &g->params[p];
+        struct tensor_entry *e = list_add(&l, mem_format("%s%s", prefix, param->name), param->ndim, param->dims);
+        rc = tensor_file_read(f, e, err);
+        if (!rc) network_arena_import(net, p, arena, e->data);
+        list_free(&l);
+    }
+    return rc;
+}
+
+static int read_running(struct tensor_file *f, struct network *net, const struct graph *g, const char *prefix, struct error *err)
+{
+    int rc = 0;
+    for (int i = 0; i < g->node_count && !rc; i++) {
+        const struct node *node = &g->nodes[i];
+        if (node->kind != NODE_NORM) continue;
+        char *name = mem_format("%s%s.running_mean", prefix, node->name);
+        struct tensor_entry e = {.name = name, .type = TENSOR_F32, .ndim = 1, .dims = {g->values[node->x].c}};
+        e.data = network_running_mean(net, node->buffers);
+        rc = tensor_file_read(f, &e, err);
+        memcpy(strrchr(name, '.'), ".running_var", sizeof ".running_var");
+        e.data = network_running_var(net, node->buffers);
+        if (!rc) rc = tensor_file_read(f, &e, err);
+        mem_free(name);
+    }
+    return rc;
+}
+
+/* ---- weights alone ---- */
+int weights_save(struct network *net, const struct graph *g, const char *path, const struct tensor_attribute *attributes,
+                 int attribute_count, struct error *err)
+{
+    struct tensor_list l = {0};
+    list_arena(&l, net, g, network_parameters(net), "");
+    list_running(&l, net, g, "");
+    int rc = tensor_file_write(path, l.entry, l.count, attributes, attribute_count, err);
+    list_free(&l);
+    return rc;
+}
+
+int weights_load(struct network *net, const struct graph *g, const char *path, struct error *err)
+{
+    struct tensor_file *f = tensor_file_open(path, err);
+    if (!f) return -1;
+    const char *backbone = tensor_file_attribute(f, "backbone");
+    int rc = 0;
+    if (backbone && strcmp(backbone, g->backbone))
+        rc = error_set(err, "%s: weights of %s, wanted %s", path, backbone, g->backbone);
+    if (!rc) rc = read_into_arena(f, net, g, network_parameters(net), "", err);
+    if (!rc) rc = read_running(f, net, g, "", err);
+    tensor_file_close(f);
+    return rc;
+}
+
+/* ---- position as attributes; doubles as hexadecimal floats keep their bits ---- */
+enum { POSITION_FIELDS = 11 };
+static void position_write(char text[POSITION_FIELDS][32], struct tensor_attribute *a, const struct trainer *t)
+{
+    static const char *const names[POSITION_FIELDS] = {"step", "epoch", "batch", "images", "loss_sum", "covid_sum", "best_epoch",
+                                                       "best_covid", "votes", "record_bytes", "optimiser_steps"};
+    const struct position *p = &t->at;
+    snprintf(text[0], 32, "%" PRId64, p->step);
+    snprintf(text[1], 32, "%d", p->epoch);
+    snprintf(text[2], 32, "%d", p->batch);
+    snprintf(text[3], 32, "%" PRId64, p->images);
+    snprintf(text[4], 32, "%a", p->loss_sum);
+    snprintf(text[5], 32, "%a", p->covid_sum);
+    snprintf(text[6], 32, "%d", p->best_epoch);
+    snprintf(text[7], 32, "%a", p->best_covid);
+    snprintf(text[8], 32, "%d", p->votes);
+    snprintf(text[9], 32, "%" PRId64, p->record_bytes);
+    snprintf(text[10], 32, "%" PRId64, t->optim.steps);
+    for (int i = 0; i < POSITION_FIELDS; i++) a[i] = (struct tensor_attribute){names[i], text[i]};
+}
+
+static int position_read(struct trainer *t, const struct tensor_file *f, const char *path, struct error *err)
+{
+    static const char *const names[] = {"step", "epoch", "batch", "images", "loss_sum", "covid_sum", "best_epoch", "best_covid",
+                                        "votes", "record_bytes", "optimiser_steps"};
+    double value[POSITION_FIELDS];
+    for (int i = 0; i < POSITION_FIELDS; i++) {
+        const char *text = tensor_file_attribute(f, names[i]);
+        char *end;
+        if (!text) return error_set(err, "%s: no attribute '%s'", path, names[i]);
+        value[i] = strtod(text, &end);
+        if (*end || end == text) return error_set(err, "%s: attribute %s = '%s' is no number", path, names[i], text);
+    }
+    t->at = (struct position){.step = (int64_t)value[0], .epoch = (int)value[1], .batch = (int)value[2],
+        .images = (int64_t)value[3], .loss_sum = value[4], .covid_sum = value[5], .best_epoch = (int)value[6],
+        .best_covid = value[7], .votes = (int)value[8], .record_bytes = (int64_t)value[9]};
+    t->optim.steps = (int64_t)value[10];
+    return 0;
+}
+
+static struct tensor_entry vote_entry(const struct trainer *t)
+{
+    return (struct tensor_entry){.name = "vote_sum", .type = TENSOR_F64, .ndim = 2,
+        .dims = {dataset_count(t->data, SPLIT_TEST), LOGIT_COUNT}, .data = t->vote_sum};
+}
+
+static int save_on_rank_0(struct trainer *t, struct error *err)
+{
+    struct tensor_list l = {0};
+    struct tensor_attribute attribute[POSITION_FIELDS + 2];
+    char text[POSITION_FIELDS][32];
+    list_arena(&l, t->net, t->graph, network_parameters(t->net), "model.");
+    list_running(&l, t->net, t->graph, "model.");
+    list_arena(&l, t->net, t->graph, t->optim.m, "optim.m.");
+    if (t->optim.v) list_arena(&l, t->net, t->graph, t->optim.v, "optim.v.");
+    if (t->vote_sum) {
+        int64_t dims[2] = {2 * dataset_count(t->data, SPLIT_TEST), LOGIT_COUNT}; /* room of floats for doubles */
+        struct tensor_entry *e = list_add(&l, mem_string("vote_sum"), 2, dims), votes = vote_entry(t);
+        memcpy(e->data, t->vote_sum, sizeof(double) * (size_t)(votes.dims[0] * votes.dims[1]));
+        e->type = votes.type;
+        e->dims[0] = votes.dims[0];
+    }
+    position_write(text, attribute, t);
+    attribute[POSITION_FIELDS] = (struct tensor_attribute){"backbone", t->graph->backbone};
+    attribute[POSITION_FIELDS + 1] = (struct tensor_attribute){"version", LADNN_VERSION};
+    int rc = checkpoint_write(t->c.out, t->at.step, t->c.checkpoint_keep, l.entry, l.count, attribute, POSITION_FIELDS + 2, err);
+    list_free(&l);
+    return rc;
+}
+
+int trainer_save(struct trainer *t, struct error *err)
+{
+    double start = clock_s();
+    int rc = t->run ? save_on_rank_0(t, err) : 0;
+    rc = comm_agree(t->comm, rc, err, "writing a checkpoint");
+    t->saved_s = clock_s();
+    if (!rc) log_debug("checkpoint at step %" PRId64 " in %.2f s", t->at.step, t->saved_s - start);
+    return rc;
+}
+
+static int restore_on_rank_0(struct trainer *t, const char *path, struct error *err)
+{
+    struct tensor_file *f = tensor_file_open(path, err);
+    if (!f) return -1;
+    const char *backbone = tensor_file_attribute(f, "backbone");
+    int rc = 0;
+    if (!backbone || strcmp(backbone, t->graph->backbone))
+        rc = error_set(err, "%s: checkpoint of %s, wanted %s", path, backbone ? backbone : "something else", t->graph->backbone);
+    if (!rc) rc = position_read(t, f, path, err);
+    if (!rc) rc = read_into_arena(f, t->net, t->graph, network_parameters(t->net), "model.", err);
+    if (!rc) rc = read_running(f, t->net, t->graph, "model.", err);
+    if (!rc) rc = read_into_arena(f, t->net, t->graph, t->optim.m, "optim.m.", err);
+    if (!rc && t->optim.v) rc = read_into_arena(f, t->net, t->graph, t->optim.v, "optim.v.", err);
+    if (!rc && t->vote_sum) {
+        struct tensor_entry votes = vote_entry(t);
+        rc = tensor_file_read(f, &votes, err);
+    }
+    tensor_file_close(f);
+    return rc;
+}
+
+static void broadcast_state(struct trainer *t)
+{
+    size_t bytes = sizeof(float) * (size_t)network_arena_count(t->net);
+    comm_broadcast(t->comm, &t->at, sizeof t->at, 0, "resuming");
+    comm_broadcast(t->comm, &t->optim.steps, sizeof t->optim.steps, 0, "resuming");
+    comm_broadcast(t->comm, network_parameters(t->net), bytes, 0, "resuming");
+    comm_broadcast(t->comm, t->optim.m, bytes, 0, "resuming");
+    if (t->optim.v) comm_broadcast(t->comm, t->optim.v, bytes, 0, "resuming");
+    for (int i = 0; i < t->graph->node_count; i++) {
+        const struct node *node = &t->graph->nodes[i];
+        if (node->kind != NODE_NORM) continue;
+        size_t c = sizeof(float) * (size_t)t->graph->values[node->x].c;
+        comm_broadcast(t->comm, network_running_mean(t->net, node->buffers), c, 0, "resuming");
+        comm_broadcast(t->comm, network_running_var(t->net, node->buffers), c, 0, "resuming");
+    }
+}
+
+int trainer_restore(struct trainer *t, bool *restored, struct error *err)
+{
+    struct text damaged = {0};
+    char *path = NULL;
+    int64_t step = 0;
+    int rc = t->run ? checkpoint_newest(t->c.out, &path, &step, &damaged, err) : 0;
+    if (damaged.length) log_warn("%s", damaged.data);
+    if (!rc && path) rc = restore_on_rank_0(t, path, err);
+    rc = comm_agree(t->comm, rc, err, "reading a checkpoint");
+    *restored = !rc && comm_any(t->comm, path != NULL, "looking for a checkpoint");
+    if (*restored) {
+        broadcast_state(t);
+        log_info("continuing from step %" PRId64 " (epoch %d, batch %d of %d)", t->at.step, t->at.epoch + 1, t->at.batch + 1, t->batches);
+    }
+    text_free(&damaged);
+    mem_free(path);
+    return rc;
+}

@@ -1,0 +1,211 @@
+/* trainer.c - opens and closes what a rank trains with. See trainer.h for how the global batch is cut. */
+#include "train/trainer.h"
+
+#include <omp.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "io/sampler.h"
+#include "models/init.h"
+
+static int open_data(struct trainer *t, struct error *err)
+{
+    t->data = dataset_open(t->c.data, err);
+    if (!t->data) return -1;
+    for (enum split s = 0; s < SPLIT_COUNT; s++)
+        if (dataset_count(t->data, s) == 0) {
+            error_set(err, "%s: no %s images", t->c.data, split_names[s]);
+            return error_hint(err, "ladnn inspect %s shows what is there", t->c.data);
+        }
+    t->train_count = dataset_count(t->data, SPLIT_TRAIN);
+    t->order = NEW_ARRAY(int64_t, t->train_count);
+    t->batches = (int)((t->train_count + t->c.batch - 1) / t->c.batch);
+    return 0;
+}
+
+static int cut_batch(struct trainer *t, struct error *err)
+{
+    int size = comm_size(t->comm), rank = comm_rank(t->comm);
+    t->shards = t->c.deterministic ? t->c.virtual_shards : size;
+    if (t->shards % size) {
+        error_set(err, "train.deterministic with train.virtual_shards = %d cannot run on %d ranks", t->shards, size);
+        return error_hint(err, "the number of ranks must divide train.virtual_shards");
+    }
+    t->local_shards = t->shards / size;
+    t->first_shard = rank * t->local_shards;
+    return 0;
+}
+
+static int open_network(struct trainer *t, struct error *err)
+{
+    int per_shard = (t->c.batch + t->shards - 1) / t->shards;
+    struct network_options options = {.ops = t->c.ops, .dtype = t->c.dtype, .max_images = per_shard,
+                                      .max_eval_images = t->c.eval_batch, .shards = t->local_shards};
+    t->graph = graph_build(t->c.backbone, t->c.augment.size, loss_logits(&t->c.loss), true, err);
+    if (!t->graph) return -1;
+    t->net = network_open(t->graph, &options, err);
+    if (!t->net) return -1;
+    int64_t count = network_arena_count(t->net);
+    int room = per_shard * t->local_shards, outputs = loss_logits(&t->c.loss);
+    optim_open(&t->optim, &t->c.optim, count);
+    t->buckets = buckets_open(t->comm, network_gradients(t->net), count, t->c.bucket_bytes, t->c.deterministic, t->c.overlap);
+    t->shard = NEW_ARRAY(struct network_shard, t->local_shards);
+    t->logits = NEW_ARRAY(float, room * outputs);
+    t->dlogits = NEW_ARRAY(float, room * outputs);
+    t->row_key = NEW_ARRAY(uint64_t, room);
+    return 0;
+}
+
+/* Random weights; parameter p of the graph depends on (seed, p) alone. */
+static void initialise(struct trainer *t)
+{
+    for (int p = 0; p < t->graph->param_count; p++) {
+        int64_t count = 1;
+        for (int d = 0; d < t->graph->params[p].ndim; d++) count *= t->graph->params[p].dims[d];
+        float *values = NEW_ARRAY(float, count);
+        init_param(values, t->graph, p, t->c.seed);
+        network_param_set(t->net, p, values);
+        mem_free(values);
+    }
+}
+
+static int open_run(struct trainer *t, bool *finished, struct error *err)
+{
+    struct text identity = {0};
+    uint8_t digest[32];
+    char hex[65];
+    int rc = 0;
+    if (comm_rank(t->comm) == 0) {
+        train_config_identity(t->settings, &identity);
+        dataset_hash(t->data, digest);
+        hash_hex(hex, digest);
+        text_add(&identity, "data sha256 = %s\n", hex);
+        t->run = run_folder_open(t->c.out, identity.data, t->c.overwrite, finished, err);
+        rc = t->run ? 0 : -1;
+    }
+    text_free(&identity);
+    return comm_agree(t->comm, rc, err, "opening the run folder");
+}
+
+/* config.cfg: every setting with its origin, and what it was run on. */
+static int write_config(struct trainer *t, struct error *err)
+{
+    struct text out = {0};
+    struct error ignored;
+    uint8_t digest[32];
+    char hex[65] = "unknown", now[32], *name = run_folder_file(t->run, "config.cfg");
+    clock_iso8601(now, sizeof now);
+    text_add(&out, "// ladnn %s, %s. Research use only: not for diagnosis.%s\n", LADNN_VERSION, now,
+             dataset_synthetic(t->data) ? " SYNTHETIC data." : "");
+    if (!sha256_file(digest, "/proc/self/exe", &ignored)) hash_hex(hex, digest);
+    text_add(&out, "// program sha256 %s\n", hex);
+    dataset_hash(t->data, digest);
+    hash_hex(hex, digest);
+    text_add(&out, "// data %s sha256 %s, %d shards\n// ranks %d\n", dataset_name(t->data), hex, dataset_shard_count(t->data),
+             comm_size(t->comm));
+    settings_write(t->settings, &out);
+    int rc = file_write_atomic(name, out.data, out.length, err);
+    text_free(&out);
+    mem_free(name);
+    return rc;
+}
+
+static void record_start(struct trainer *t)
+{
+    struct text line = {0};
+    struct json j;
+    json_open(&j, &line, false);
+    json_object(&j, NULL);
+    json_string(&j, "type", "start");
+    json_string(&j, "version", LADNN_VERSION);
+    json_string(&j, "backbone", t->c.backbone);
+    json_string(&j, "method", t->c.method);
+    json_string(&j, "dataset", dataset_name(t->data));
+    json_bool(&j, "synthetic", dataset_synthetic(t->data));
+    json_int(&j, "parameters", graph_parameter_count(t->graph));
+    json_int(&j, "train_images", t->train_count);
+    json_int(&j, "val_images", dataset_count(t->data, SPLIT_VAL));
+    json_int(&j, "test_images", dataset_count(t->data, SPLIT_TEST));
+    json_end_object(&j);
+    t->at.record_bytes = run_record_add(t->run, line.data);
+    text_free(&line);
+}
+
+static int begin(struct trainer *t, struct error *err)
+{
+    bool restored = false;
+    t->at.best_epoch = -1;
+    if (t->c.vote_last && t->run) t->vote_sum = NEW_ARRAY(double, dataset_count(t->data, SPLIT_TEST) * LOGIT_COUNT);
+    initialise(t);
+    if (t->c.resume && trainer_restore(t, &restored, err)) return -1;
+    int rc = 0;
+    if (t->run) {
+        rc = run_record_rewind(t->run, restored ? t->at.record_bytes : 0, err);
+        if (!rc && !restored) record_start(t);
+        if (!rc) rc = write_config(t, err);
+    }
+    return comm_agree(t->comm, rc, err, "starting the run record");
+}
+
+static int open_parts(struct trainer *t, struct error *err)
+{
+    bool finished = false;
+    int threads = train_threads(t->c.threads, comm_local_size(t->comm));
+    if (comm_agree(t->comm, open_data(t, err) || cut_batch(t, err) ? -1 : 0, err, "opening the data")) return -1;
+    if (open_run(t, &finished, err)) return -1;
+    if (comm_any(t->comm, finished, "looking for an earlier result")) {
+        t->at.epoch = t->c.epochs; /* nothing to do: trainer_run says so */
+        return 0;
+    }
+    omp_set_num_threads(threads);
+    t->c.ops->open(threads);
+    t->c.augment.seed = t->c.seed;
+    if (comm_agree(t->comm, open_network(t, err), err, "planning the network")) return -1;
+    t->train_loader = loader_open(t->data, SPLIT_TRAIN, &t->c.augment, &t->c.loader);
+    log_info("%s %s: %.1f M parameters, %.2f GMAC an image, %lld + %lld + %lld images of '%s'%s", t->c.backbone, t->c.method,
+             (double)graph_parameter_count(t->graph) / 1e6, graph_macs(t->graph) / 1e9, (long long)t->train_count,
+             (long long)dataset_count(t->data, SPLIT_VAL), (long long)dataset_count(t->data, SPLIT_TEST),
+             dataset_name(t->data), dataset_synthetic(t->data) ? " (SYNTHETIC)" : "");
+    log_info("%d rank%s (%s) x %d thread%s, %s on %s, batch %d in %d part%s, activations %.0f MB a rank", comm_size(t->comm),
+             comm_size(t->comm) > 1 ? "s" : "", comm_kind(t->comm), threads, threads > 1 ? "s" : "",
+             t->c.dtype == DTYPE_BF16 ? "bf16" : "fp32", t->c.ops->name, t->c.batch, t->shards, t->shards > 1 ? "s" : "",
+             (double)network_activation_bytes(t->net) / 1e6);
+    return begin(t, err);
+}
+
+struct trainer *trainer_open(const struct settings *s, struct comm *comm, struct error *err)
+{
+    struct trainer *t = NEW(struct trainer);
+    t->settings = s;
+    t->comm = comm;
+    t->started_s = t->saved_s = clock_s();
+    if (train_config_read(&t->c, s, err) || open_parts(t, err)) {
+        trainer_close(t);
+        return NULL;
+    }
+    return t;
+}
+
+void trainer_close(struct trainer *t)
+{
+    if (!t) return;
+    loader_close(t->train_loader);
+    buckets_close(t->buckets);
+    optim_close(&t->optim);
+    network_close(t->net);
+    graph_close(t->graph);
+    dataset_close(t->data);
+    run_folder_close(t->run);
+    mem_free(t->order);
+    mem_free(t->shard);
+    mem_free(t->logits);
+    mem_free(t->dlogits);
+    mem_free(t->row_key);
+    mem_free(t->vote_sum);
+    mem_free(t);
+}

@@ -1,0 +1,84 @@
+/* trainer.h - everything one rank needs to train, and the pieces of the loop.
+ *
+ * The unit is the global batch: batch b of an epoch is images [b*B, (b+1)*B) of sampler_order(seed, epoch), the last one
+ * shorter. It is cut into `shards` virtual shards (io/sampler.h): as many as ranks, or train.virtual_shards in
+ * deterministic runs; this rank owns `local_shards` of them from `first_shard` on.
+ */
+#ifndef TRAIN_TRAINER_H
+#define TRAIN_TRAINER_H
+#include "dist/buckets.h"
+#include "dist/comm.h"
+#include "io/loader.h"
+#include "io/shard.h"
+#include "io/tensor_file.h"
+#include "models/network.h"
+#include "train/config.h"
+#include "train/metrics.h"
+#include "train/run_folder.h"
+
+struct position { /* where the run is: kept in a checkpoint, the same on all ranks */
+    int64_t step;        /* updates done since the start */
+    int epoch, batch;    /* next global batch */
+    int64_t images;      /* of this epoch so far */
+    double loss_sum, covid_sum; /* of this epoch so far, weighted by images */
+    int best_epoch;      /* -1: none yet */
+    double best_covid;   /* its validation COVID loss */
+    int votes;           /* epochs in vote_sum */
+    int64_t record_bytes;/* length of record.jsonl up to here */
+};
+struct trainer {
+    struct train_config c;
+    const struct settings *settings;
+    struct comm *comm;
+    struct dataset *data;
+    struct graph *graph;
+    struct network *net;
+    struct optim optim;
+    struct buckets *buckets;
+    struct loader *train_loader;
+    struct run_folder *run; /* rank 0, else NULL */
+    int shards, first_shard, local_shards;
+    int64_t train_count, *order;
+    int batches;            /* per epoch */
+    struct network_shard *shard;
+    struct network_pass pass;
+    float *logits, *dlogits;/* (local images, outputs) */
+    uint64_t *row_key;
+    struct position at;
+    double *vote_sum;       /* (test images, 6) on rank 0 */
+    double data_s, compute_s, comm_s, started_s, saved_s;
+};
+
+/* Collective. Opens data, network, optimiser, run folder; continues from a checkpoint or initialises. */
+struct trainer *trainer_open(const struct settings *s, struct comm *comm, struct error *err);
+void trainer_close(struct trainer *t); /* NULL is fine */
+
+enum train_end { TRAIN_FINISHED, TRAIN_STOPPED, TRAIN_WAS_FINISHED };
+/* Collective. The loop: to the last epoch and the test, or to an agreed stop (checkpoint written). */
+int trainer_run(struct trainer *t, enum train_end *end, struct error *err);
+
+/* ---- pieces, also used by tests and bench ---- */
+/* Collective. One global batch: loads, forward, loss, backward with reduction, update. loss is that of the batch. */
+int train_step(struct trainer *t, struct loss_sums *loss, double *gradient_norm, struct error *err);
+/* Loader pass over the rest of the epoch from t->at.batch on. */
+void train_start_epoch(struct trainer *t);
+/* Collective. Logits of a whole split in item order on rank 0 (mem_alloc; NULL elsewhere). Fixed batches of eval_batch images
+ * are dealt to the ranks in turn, so results do not depend on the number of ranks. */
+struct evaluation {
+    float *logits;       /* (count, outputs), rank 0 */
+    int64_t count;
+    double loss, covid;  /* means: loss as in training, COVID cross-entropy; on all ranks */
+};
+int evaluate_split(struct evaluation *e, struct dataset *d, enum split split, struct network *net, const struct train_config *c,
+                   struct comm *comm, struct error *err);
+/* Labels (count, 6) of a split. */
+void split_labels(float *labels, const struct dataset *d, enum split split);
+
+/* Checkpoints and weights of a trainer (state.c). Rank 0 writes; reading is collective. */
+int trainer_save(struct trainer *t, struct error *err);
+int trainer_restore(struct trainer *t, bool *restored, struct error *err);
+int weights_save(struct network *net, const struct graph *g, const char *path, const struct tensor_attribute *attributes,
+                 int attribute_count, struct error *err);
+/* Reads parameters and running statistics; refuses another network, naming the first difference. */
+int weights_load(struct network *net, const struct graph *g, const char *path, struct error *err);
+#endif
