@@ -15,7 +15,7 @@ void *mem_alloc(size_t bytes)
 {
     size_t room = bytes ? (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
     void *p = room >= bytes ? aligned_alloc(ALIGNMENT, room) : NULL;
-    CHECK_HINT(p, "lower the batch or the loader's cache, or ask for more memory", "out of memory: asked for %zu bytes (%.1f MiB), %.1f MiB resident at most so far",
+    CHECK_HINT(p, "lower the batch, or ask for more memory", "out of memory: asked for %zu bytes (%.1f MiB), peak so far %.1f MiB",
                bytes, (double)bytes / 1048576, (double)mem_peak_bytes() / 1048576);
     return p;
 }

@@ -41,14 +41,15 @@ struct command {
 
 struct settings *settings_open(const struct command *command);
 void settings_close(struct settings *s); /* NULL is fine */
-/* Reads a libconfig file; @include is refused (give --config several times). Rank 0 only or every rank alike; not collective. */
+/* Reads a libconfig file; @include is refused (give --config several times). Not collective. */
 int settings_read_file(struct settings *s, const char *path, struct error *err);
 /* Reads argv[1..]; handles --config, --set, --help (prints, *help = true). A bool option may stand without a value. */
 int settings_read_arguments(struct settings *s, int argc, char **argv, bool *help, struct error *err);
 /* key=value from text; origin is printed in errors ("--set", "file.cfg:12"). */
 int settings_set(struct settings *s, const char *key, const char *value, const char *origin, struct error *err);
 
-/* Typed reads; an unknown key or a wrong type is our bug (dies). settings_string also reads a choice. The string lives as long as s. */
+/* Typed reads; an unknown key or a wrong type is our bug: dies. settings_string also reads a choice; its string lives
+ * until the setting changes or s is closed. */
 int64_t settings_int(const struct settings *s, const char *key);
 double settings_float(const struct settings *s, const char *key);
 bool settings_bool(const struct settings *s, const char *key);

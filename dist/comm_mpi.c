@@ -278,6 +278,8 @@ static struct comm_request *mpi_sum_start(struct comm *c, float *values, int64_t
         request_run(r, ELEMENT_FLOAT_SUM, values, count, -1);
         return &r->head;
     }
+    r->element = ELEMENT_FLOAT_SUM;
+    r->count = count;
     for (int i = 0; i < messages; i++) {
         float *from = values + (size_t)i * (s->chunk_bytes / sizeof *values);
         int floats = (int)(piece_bytes(bytes, s->chunk_bytes, i) / sizeof *values);

@@ -160,6 +160,7 @@ struct mpi_request *request_open(struct comm *c, const char *what, int messages)
     r->what = what;
     r->number = watch_enter(s->watch, what);
     r->done = false;
+    r->element = ELEMENT_BYTE;
     r->at = r->chunk = r->count = 0;
     r->step = r->steps_count = 0;
     r->next = s->active;
@@ -192,17 +193,26 @@ void request_free_all(struct mpi_state *s)
 
 /* ---- waiting ---- */
 
-/* Between two looks: nothing at first, then the core goes to whoever wants it, then short sleeps, so that ranks which share
- * a core get on. */
-static void pause_between(double waited_s, bool crowded)
+/* How long to look without sleeping. MPI moves large data only while it is looked at, hence the time per byte; ranks that
+ * share cores must give them to those who still compute. */
+static double wakeful_s(const struct mpi_request *r)
 {
-    const double spin_s = 10e-6, sleep_after_s = crowded ? 200e-6 : 20e-3, calm_after_s = 1;
+    const double crowded_s = 200e-6, alone_s = 20e-3, per_byte_s = 2e-9;
+    const struct mpi_state *s = r->head.comm->state;
+    return (s->crowded ? crowded_s : alone_s) + (double)r->count * (double)element_bytes(r->element) * per_byte_s;
+}
+
+/* Between two looks: nothing at first, then the core goes to whoever wants it, then short sleeps. */
+static void pause_between(double waited_s, double sleep_after_s)
+{
+    const double spin_s = 10e-6, calm_after_s = 1;
+    enum { NAP_NS = 20000, CALM_NAP_NS = 500000 };
     if (waited_s < spin_s) return;
     if (waited_s < sleep_after_s) {
         sched_yield();
         return;
     }
-    struct timespec nap = {.tv_nsec = waited_s < calm_after_s ? 20000 : 500000};
+    struct timespec nap = {.tv_nsec = waited_s < sleep_after_s + calm_after_s ? NAP_NS : CALM_NAP_NS};
     nanosleep(&nap, NULL);
 }
 
@@ -219,7 +229,7 @@ void request_finish(struct mpi_request *r)
     const double patient_s = 10e-6;
     const struct comm *c = r->head.comm;
     struct mpi_state *s = c->state;
-    double waited_s = 0, before_s = 0;
+    double waited_s = 0, before_s = 0, sleep_after_s = wakeful_s(r);
     while (!request_progress(r)) {
         double now_s = clock_s();
         double gap_s = before_s > 0 ? now_s - before_s : 0;
@@ -231,7 +241,7 @@ void request_finish(struct mpi_request *r)
             watch_answer(s->watch);
         }
         if (waited_s > c->timeout_s) watch_verdict(s->watch, r, waited_s);
-        pause_between(waited_s, s->crowded);
+        pause_between(waited_s, sleep_after_s);
     }
     request_close(r);
 }

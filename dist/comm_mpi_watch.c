@@ -2,8 +2,9 @@
  *
  * DESIGN. A slot belongs to one rank, which alone writes it; others read it when their patience ends, so a torn string costs a
  * wrong letter in a report at worst. Times are CLOCK_MONOTONIC, which is one clock for all processes of a host; an answer
- * to another host carries ages instead. Who is to blame, in this order: ranks that have not entered the operation; ranks that
- * have entered another operation under its number; ranks that have entered but have been silent for half of the wait.
+ * to another host carries ages instead. Who is to blame, in this order: ranks that have not entered the operation and have been
+ * silent for half of the wait; ranks that have entered another operation under its number; ranks that have entered but are
+ * silent; ranks that have not entered, yet are alive (they wait for somebody themselves).
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@ struct watch {
     struct slot *board, *mine; /* board[local_rank] */
     struct place *places;      /* by rank */
     int32_t asker, my_question;
+    bool asked_by_lower; /* a lower rank of another host is at its verdict */
     MPI_Request ask, answer;
     struct slot *answer_slots;
 };
@@ -136,6 +138,7 @@ void watch_answer(struct watch *w)
     if (!sent) return;
     MPI_TRY(MPI_Test(&w->ask, &asked, MPI_STATUS_IGNORE));
     if (!asked) return;
+    w->asked_by_lower |= w->asker < w->comm->rank;
     snapshot(w, w->answer_slots);
     MPI_TRY(MPI_Isend(w->answer_slots, (int)sizeof(struct slot) * w->comm->local_size, MPI_BYTE, w->asker, TAG_ANSWER, w->questions,
                       &w->answer));
@@ -179,36 +182,38 @@ static void ask_other_hosts(struct watch *w, struct slot *all)
 
 /* ---- the verdict ---- */
 
-enum blame { BLAME_ABSENT = 1, BLAME_OTHER_WORK = 2, BLAME_SILENT = 4 };
+enum blame { BLAME_NONE, BLAME_ABSENT, BLAME_OTHER_WORK, BLAME_SILENT, BLAME_BEHIND };
 
 static enum blame judge(const struct mpi_request *r, const struct slot *s, double waited_s)
 {
-    if (s->rank < 0 || s->entered < r->number) return BLAME_ABSENT;
+    bool silent = (double)s->seen_ns * 1e-9 > waited_s / 2;
+    if (s->rank < 0) return BLAME_ABSENT;
+    if (s->entered < r->number) return silent ? BLAME_ABSENT : BLAME_BEHIND;
     if (s->entered == r->number && strncmp(s->what, r->what, sizeof s->what - 1)) return BLAME_OTHER_WORK;
-    return (double)s->seen_ns * 1e-9 > waited_s / 2 ? BLAME_SILENT : 0;
+    return silent ? BLAME_SILENT : BLAME_NONE;
 }
 
 static void describe(struct text *t, const struct watch *w, int rank, const struct slot *s, enum blame why)
 {
     text_add(t, "%srank %d on %s (", t->length ? ", " : "", rank, w->places[rank].host);
+    static const char *const words[] = {[BLAME_ABSENT] = "not there yet: last was", [BLAME_OTHER_WORK] = "is in another one:",
+                                        [BLAME_SILENT] = "silent in", [BLAME_BEHIND] = "alive, but only in"};
     if (s->rank < 0)
         text_add(t, "nobody answers there)");
     else
-        text_add(t, "%s %lld '%s'%s%s, last seen %.1f s ago)",
-                 why == BLAME_ABSENT ? "not there yet: last was" : why == BLAME_OTHER_WORK ? "is in another one:" : "silent in",
-                 (long long)s->entered, s->what, s->step[0] ? ", " : "", s->step, (double)s->seen_ns * 1e-9);
+        text_add(t, "%s %lld '%s'%s%s, last seen %.1f s ago)", words[why], (long long)s->entered, s->what, s->step[0] ? ", " : "",
+                 s->step, (double)s->seen_ns * 1e-9);
 }
 
 /* Adds the ranks to blame to t. */
 static void find_missing(struct text *t, const struct watch *w, const struct mpi_request *r, const struct slot *all, double waited_s)
 {
     enum { NAMED_MOST = 8 };
-    static const enum blame order[] = {BLAME_ABSENT, BLAME_OTHER_WORK, BLAME_SILENT};
     int found = 0;
-    for (size_t i = 0; i < sizeof order / sizeof *order && !found; i++)
+    for (enum blame why = BLAME_ABSENT; why <= BLAME_BEHIND && !found; why++)
         for (int rank = 0; rank < w->comm->size; rank++)
-            if (rank != w->comm->rank && judge(r, &all[rank], waited_s) == order[i] && found++ < NAMED_MOST)
-                describe(t, w, rank, &all[rank], order[i]);
+            if (rank != w->comm->rank && judge(r, &all[rank], waited_s) == why && found++ < NAMED_MOST)
+                describe(t, w, rank, &all[rank], why);
     if (found > NAMED_MOST) text_add(t, " and %d more", found - NAMED_MOST);
     if (found) return;
     int peer = r->steps_count ? r->steps[r->step].recv_from >= 0 ? r->steps[r->step].recv_from : r->steps[r->step].send_to : -1;
@@ -218,22 +223,22 @@ static void find_missing(struct text *t, const struct watch *w, const struct mpi
         text_add(t, "a message (all ranks are there and alive; the network may be stuck)");
 }
 
-/* One verdict per host: the others wait to be ended by it. */
-static void only_one_speaks(struct watch *w)
+/* Somebody else prints the verdict and ends this rank with all others. */
+static void stay_quiet(void)
 {
     const unsigned patience_s = 8;
-    if (atomic_exchange(&w->board[0].verdict, 1) == 0) return;
     sleep(patience_s);
     _exit(1);
 }
 
 void watch_verdict(struct watch *w, const struct mpi_request *r, double waited_s)
 {
-    only_one_speaks(w);
+    if (atomic_exchange(&w->board[0].verdict, 1)) stay_quiet(); /* one verdict per host */
     struct slot *all = NEW_ARRAY(struct slot, w->comm->size), *here = NEW_ARRAY(struct slot, w->comm->local_size);
     for (int rank = 0; rank < w->comm->size; rank++) all[rank].rank = -1;
     snapshot(w, here);
     ask_other_hosts(w, all);
+    if (w->asked_by_lower) stay_quiet();
     for (int i = 0; i < w->comm->local_size; i++) all[here[i].rank] = here[i];
     struct text missing = {NULL, 0, 0};
     find_missing(&missing, w, r, all, waited_s);

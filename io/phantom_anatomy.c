@@ -29,7 +29,7 @@ void scene_stroke(struct scene *s, const struct stroke *k)
         float y = scene_y(s, row) - k->y0;
         for (int column = box.left; column < box.right; column++) {
             int i = row * s->width + column;
-            if (k->inside && s->depth[i] <= 0) {
+            if ((k->where != EVERYWHERE && s->depth[i] <= 0) || (k->where == IN_DENSE_LUNG && s->density[i] < -520)) {
                 continue;
             }
             float x = scene_x(s, column) - k->x0;
@@ -45,7 +45,7 @@ void scene_stroke(struct scene *s, const struct stroke *k)
 
 static void draw_disc(struct scene *s, float x, float y, float radius, float target)
 {
-    struct stroke k = {x, y, x, y, radius, target, 1, 0};
+    struct stroke k = {x, y, x, y, radius, target, 1, EVERYWHERE};
     scene_stroke(s, &k);
 }
 
@@ -54,8 +54,8 @@ void tree_draw(struct scene *s, struct random *r, const struct tree *t)
     float bend = t->angle + (float)random_range(r, -0.25, 0.25), half = t->length / 2;
     float mx = t->x + half * cosf(t->angle), my = t->y + half * sinf(t->angle);
     float ex = mx + half * cosf(bend), ey = my + half * sinf(bend);
-    struct stroke first = {t->x, t->y, mx, my, t->radius, t->target, t->strength, 1};
-    struct stroke second = {mx, my, ex, ey, t->radius * 0.88f, t->target, t->strength, 1};
+    struct stroke first = {t->x, t->y, mx, my, t->radius, t->target, t->strength, t->where};
+    struct stroke second = {mx, my, ex, ey, t->radius * 0.88f, t->target, t->strength, t->where};
     scene_stroke(s, &first);
     scene_stroke(s, &second);
     for (int side = -1; side <= 1 && t->levels > 0; side += 2) {
@@ -144,9 +144,8 @@ static float tissue_at(const struct anatomy *a, float x, float y, float edge)
     if (r > 1) {
         return -1000;
     }
-    float muscle = 45 + 25 * noise_value(a->key + 40, x * 5, y * 5);
-    float fat = -105 + 15 * noise_value(a->key + 41, x * 9, y * 9);
-    float inner = 1 - a->fat * (1 + 0.3f * noise_value(a->key + 42, x * 2, y * 2));
+    float grain = noise_value(a->key + 40, x * 6, y * 6), inner = 1 - a->fat * (1 + 0.3f * grain);
+    float muscle = 45 + 25 * grain, fat = -105 + 15 * grain;
     float v = muscle + (fat - muscle) * noise_step(inner - 0.01f, inner + 0.01f, r);
     return v + (-1000 - v) * noise_step(1 - edge, 1, r);
 }
@@ -156,18 +155,20 @@ static void draw_pixel(struct scene *s, int row, int column)
     const struct anatomy *a = &s->body;
     int i = row * s->width + column;
     float x = scene_x(s, column), y = scene_y(s, row);
-    float bent_x = x + 0.018f * noise_fractal(a->key, x * 3, y * 3, 2);
-    float bent_y = y + 0.018f * noise_fractal(a->key + 9, x * 3, y * 3, 2);
+    float bent_x = x + 0.013f * noise_value(a->key, x * 4, y * 4);
+    float bent_y = y + 0.013f * noise_value(a->key + 9, x * 4, y * 4);
     float edge = fmaxf(0.012f, 1 / s->unit_x);
-    float tissue = tissue_at(a, bent_x, bent_y, edge);
     float pleura = pleura_at(a, bent_x, bent_y);
     s->pleura[i] = pleura;
     s->depth[i] = pleura > 0 ? fminf(pleura, centre_at(a, bent_x, bent_y)) : pleura;
-    if (s->depth[i] > 0) {
-        float lung = a->lung_density + a->gravity * y + 28 * noise_fractal(a->key + 20, x * 9, y * 9, 3);
-        tissue += (lung - tissue) * noise_step(0, edge, s->depth[i]);
+    float share = noise_step(0, edge, s->depth[i]), tissue = 0, lung = 0; /* each is a third of the time: only if seen */
+    if (share < 1) {
+        tissue = tissue_at(a, bent_x, bent_y, edge);
     }
-    s->density[i] = tissue;
+    if (share > 0) {
+        lung = a->lung_density + a->gravity * y + 28 * noise_fractal(a->key + 20, x * 9, y * 9, 3);
+    }
+    s->density[i] = tissue + (lung - tissue) * share;
 }
 
 /* ---- skeleton ---- */
@@ -184,7 +185,7 @@ static void draw_ribs(struct scene *s)
         for (int i = 0; i < 5; i++) {
             float t0 = angle + span * (float)i / 5, t1 = t0 + span / 5;
             struct stroke k = {f * cosf(t0), f * a->body_height * sinf(t0) * 0.97f, f * cosf(t1),
-                               f * a->body_height * sinf(t1) * 0.97f, radius, 480, 1, 0};
+                               f * a->body_height * sinf(t1) * 0.97f, radius, 480, 1, EVERYWHERE};
             scene_stroke(s, &k);
             k.radius *= 0.45f;
             k.target = 180;
@@ -196,9 +197,9 @@ static void draw_ribs(struct scene *s)
 static void draw_spine(struct scene *s)
 {
     float y = s->body.body_height - 0.24f - s->body.fat * 0.3f;
-    struct stroke process = {0, y + 0.14f, 0, y + 0.2f, 0.018f, 420, 1, 0};
-    struct stroke left = {-0.05f, y + 0.1f, -0.17f, y + 0.11f, 0.024f, 400, 1, 0};
-    struct stroke right = {0.05f, y + 0.1f, 0.17f, y + 0.11f, 0.024f, 400, 1, 0};
+    struct stroke process = {0, y + 0.14f, 0, y + 0.2f, 0.018f, 420, 1, EVERYWHERE};
+    struct stroke left = {-0.05f, y + 0.1f, -0.17f, y + 0.11f, 0.024f, 400, 1, EVERYWHERE};
+    struct stroke right = {0.05f, y + 0.1f, 0.17f, y + 0.11f, 0.024f, 400, 1, EVERYWHERE};
     scene_stroke(s, &process);
     scene_stroke(s, &left);
     scene_stroke(s, &right);
@@ -207,7 +208,7 @@ static void draw_spine(struct scene *s)
     draw_disc(s, 0, y + 0.115f, 0.055f, 420);
     draw_disc(s, 0, y + 0.115f, 0.038f, 25);
     struct stroke sternum = {-0.09f, -(1 - s->body.fat) * s->body.body_height + 0.07f, 0.09f,
-                             -(1 - s->body.fat) * s->body.body_height + 0.07f, 0.024f, 330, 1, 0};
+                             -(1 - s->body.fat) * s->body.body_height + 0.07f, 0.024f, 330, 1, EVERYWHERE};
     scene_stroke(s, &sternum);
 }
 
@@ -223,14 +224,14 @@ static void draw_vessels(struct scene *s, int side)
         float fan = ((float)i + 0.5f) / (float)branches * 2 - 1;
         struct tree t = {.x = hilum_x, .y = 0.02f + 0.1f * fan, .angle = direction + (side ? 1.0f : -1.0f) * 1.25f * fan,
                          .length = l->a * (float)random_range(p, 0.3, 0.5), .radius = (float)random_range(p, 0.009, 0.019),
-                         .target = 30, .strength = 0.85f, .spread = 0.6f, .ends = 0.33f, .levels = 5};
+                         .target = 30, .strength = 0.85f, .spread = 0.6f, .ends = 0.33f, .levels = 5, .where = IN_LUNG};
         tree_draw(s, p, &t);
     }
     for (int i = 0; i < 45; i++) { /* vessels cut across: dots, finer towards the chest wall */
         float angle = (float)random_range(&s->slice, 0, 2 * PI), far = sqrtf((float)random_uniform(&s->slice)) * 0.94f;
         float x = l->x + far * l->a * cosf(angle), y = l->y + far * l->b * sinf(angle);
         float radius = (1.1f - far) * (float)random_range(&s->slice, 0.004, 0.018) + 0.003f;
-        struct stroke dot = {x, y, x, y, radius, 20, 0.8f, 1};
+        struct stroke dot = {x, y, x, y, radius, 20, 0.8f, IN_LUNG};
         scene_stroke(s, &dot);
     }
 }
@@ -246,12 +247,13 @@ static void draw_airways(struct scene *s)
     for (int side = 0; side < 2; side++) {
         float sign = side ? 1.0f : -1.0f;
         if (s->body.level < 0.58f) {
-            struct stroke k = {sign * 0.05f, y, sign * 0.13f, y + 0.04f, 0.034f * size, -990, 1, 0};
+            struct stroke k = {sign * 0.05f, y, sign * 0.13f, y + 0.04f, 0.034f * size, -990, 1, EVERYWHERE};
             scene_stroke(s, &k);
         }
         struct random again = s->patient;
         struct tree t = {.x = sign * (s->body.mediastinum + 0.08f), .y = y + 0.05f, .angle = side ? 0.5f : PI - 0.5f,
-                         .length = 0.09f, .radius = 0.021f, .target = 0, .strength = 0.75f, .spread = 0.6f, .levels = 1};
+                         .length = 0.09f, .radius = 0.021f, .target = 0, .strength = 0.75f, .spread = 0.6f, .levels = 1,
+                         .where = IN_LUNG};
         tree_draw(s, &s->patient, &t);
         t.radius *= 0.62f;
         t.target = -980;

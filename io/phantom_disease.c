@@ -94,7 +94,8 @@ static void draw_bronchograms(struct scene *s, const struct patch *p)
         float shift = ((float)i - 0.5f) * p->a * 0.8f;
         struct tree t = {.x = p->x - cosf(angle) * p->b * 1.1f - sinf(angle) * shift,
                          .y = p->y - sinf(angle) * p->b * 1.1f + cosf(angle) * shift, .angle = angle,
-                         .length = p->b * 0.95f, .radius = 0.014f, .target = -930, .strength = 0.95f, .spread = 0.5f, .levels = 3};
+                         .length = p->b * 0.95f, .radius = 0.013f, .target = -930, .strength = 0.95f, .spread = 0.5f, .levels = 3,
+                         .where = IN_DENSE_LUNG};
         tree_draw(s, r, &t);
     }
 }
@@ -197,7 +198,7 @@ static void draw_mass(struct scene *s)
     int spicules = (int)random_below(r, 12);
     for (int i = 0; i < spicules; i++) {
         float angle = (float)random_range(r, 0, 2 * PI), length = p.a * (float)random_range(r, 1.1, 1.6);
-        struct stroke k = {p.x, p.y, p.x + length * cosf(angle), p.y + length * sinf(angle), 0.004f, 0, 0.7f, 1};
+        struct stroke k = {p.x, p.y, p.x + length * cosf(angle), p.y + length * sinf(angle), 0.004f, 0, 0.7f, IN_LUNG};
         scene_stroke(s, &k);
     }
     if (random_uniform(r) < 0.3) {
@@ -245,7 +246,7 @@ static void draw_common(struct scene *s)
     int holes = random_uniform(r) < 0.15 ? 8 : 0, band = random_uniform(r) < 0.3;
     for (int i = 0; i < holes; i++) {
         struct patch p = patch_inside(s, i % 2, 0.3, 0.9, 0.04);
-        struct stroke hole = {p.x, p.y, p.x + 0.02f, p.y + 0.01f, p.a, -960, 0.8f, 1};
+        struct stroke hole = {p.x, p.y, p.x + 0.02f, p.y + 0.01f, p.a, -960, 0.8f, IN_LUNG};
         scene_stroke(s, &hole);
     }
     for (int side = 0; side < 2 && band; side++) {

@@ -23,7 +23,7 @@ static void draw_table(struct scene *s)
     float y = s->body.body_height + 0.03f;
     for (int i = -8; i < 8; i++) {
         float x0 = (float)i / 8, x1 = (float)(i + 1) / 8;
-        struct stroke k = {x0, y - 0.06f * x0 * x0, x1, y - 0.06f * x1 * x1, 0.008f, -250, 1, 0};
+        struct stroke k = {x0, y - 0.06f * x0 * x0, x1, y - 0.06f * x1 * x1, 0.008f, -250, 1, EVERYWHERE};
         scene_stroke(s, &k);
     }
 }

@@ -46,11 +46,12 @@ struct scene_box { /* pixels left <= x < right, top <= y < bottom */
 /* The pixels within `radius` of the box around two points, cut to the picture. */
 struct scene_box scene_box_of(const struct scene *s, float x0, float y0, float x1, float y1, float radius);
 
-/* A round stroke from (x0, y0) to (x1, y1) of that radius; density moves towards `target` by at most `strength`. With
- * `inside` only lung pixels change. */
+/* A round stroke from (x0, y0) to (x1, y1) of that radius; density moves towards `target` by at most `strength`. `where` limits
+ * it to lung, or to lung that disease has made dense. */
+enum { EVERYWHERE, IN_LUNG, IN_DENSE_LUNG };
 struct stroke {
     float x0, y0, x1, y1, radius, target, strength;
-    int inside;
+    int where;
 };
 void scene_stroke(struct scene *s, const struct stroke *stroke);
 
@@ -60,7 +61,7 @@ void anatomy_draw(struct scene *s);
 struct tree {
     float x, y, angle, length, radius, target, strength, spread;
     float ends; /* chance that a branch leaves the plane of the slice */
-    int levels;
+    int levels, where;
 };
 void tree_draw(struct scene *s, struct random *r, const struct tree *tree);
 

@@ -112,7 +112,7 @@ static void cgroup1_limit(double *limit, const char *quota_path, const char *per
 static void look_build(struct report *r)
 {
 #if defined(__clang__)
-    SAY(add_row(r, "compiler", true)->what, "clang %s, ladnn %s", __clang_version__, LADNN_VERSION);
+    SAY(add_row(r, "compiler", true)->what, "%s, ladnn %s", __VERSION__, LADNN_VERSION);
 #else
     SAY(add_row(r, "compiler", true)->what, "gcc %s, ladnn %s", __VERSION__, LADNN_VERSION);
 #endif
@@ -292,8 +292,8 @@ static void print_table(const struct report *r, int missing)
 {
     for (int i = 0; i < r->count; i++) {
         const struct finding *f = &r->row[i];
-        printf("%-15s %-8s %s%s%s\n", f->name, state_word(f), f->found ? f->what : "", f->found && *f->how ? "\n    hint: " : "",
-               f->how);
+        printf("%-15s %-8s %s%s%s\n", f->name, state_word(f), f->found ? f->what : "",
+               f->found && *f->how ? "\n    hint: " : "", f->how);
     }
     if (missing)
         printf("\n%d required %s missing\n", missing, missing == 1 ? "thing is" : "things are");

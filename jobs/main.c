@@ -18,8 +18,8 @@ enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void print_overview(FILE *to)
 {
-    fprintf(to, "ladnn %s - distributed training of lesion-attention networks for COVID-19 CT diagnosis\n\n"
-                "usage: ladnn COMMAND [--name VALUE ...] [--set KEY=VALUE ...] [--config FILE ...]\n\ncommands:\n", LADNN_VERSION);
+    fprintf(to, "ladnn %s - distributed training of lesion-attention networks for COVID-19 CT diagnosis\n\n", LADNN_VERSION);
+    fprintf(to, "usage: ladnn COMMAND [--name VALUE ...] [--set KEY=VALUE ...] [--config FILE ...]\n\ncommands:\n");
     for (int i = 0; i < COMMANDS; i++) fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(to, "\nladnn COMMAND --help lists the settings of a command; ladnn --version prints the version.\n"
                 "Several ranks: mpirun -np 4 ladnn COMMAND ..., or srun in a Slurm job.\n");

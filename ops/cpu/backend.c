@@ -1,6 +1,7 @@
 /* backend.c - the table ops_cpu: oneDNN for convolution and linear layers, own kernels for the rest. */
 #include <omp.h>
 #include "ops/cpu/cpu.h"
+#include "ops/cpu/dnnl_amx.h"
 #include "ops/cpu/dnnl_layers.h"
 #include "ops/cpu/dnnl_shared.h"
 
@@ -100,9 +101,13 @@ static enum layout layout(enum dtype dtype) { return dtype == DTYPE_F32 ? LAYOUT
 /* Three channels would be padded to sixteen. */
 static enum layout input_layout(enum dtype dtype) { return dtype == DTYPE_F32 ? LAYOUT_NCHW : LAYOUT_NHWC; }
 
+/* AMX is several times as fast as f32; of the avx512_bf16 instruction AMD's is twice as fast, Intel's half as fast. */
 static bool has(enum dtype dtype)
 {
-    return dtype == DTYPE_F32 || dtype == DTYPE_BF16;
+    if (dtype == DTYPE_F32) return true;
+    onednn_engine();
+    bool instruction = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+    return amx_usable() || (instruction && __builtin_cpu_is("amd"));
 }
 
 const struct ops ops_cpu = {

@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/memory.h"
-#include "ops/cpu/dnnl_layers.h"
 #include "ops/cpu/conv_primitives.h"
+#include "ops/cpu/dnnl_amx.h"
+#include "ops/cpu/dnnl_layers.h"
 
 struct conv {
     struct conv_shape shape;
@@ -32,6 +33,9 @@ static void shape_fill(struct conv_shape *s, const struct conv_spec *spec, bool 
     s->out_h = conv_out_size(spec->in_h, spec->kernel, spec->stride, spec->padding);
     s->out_w = conv_out_size(spec->in_w, spec->kernel, spec->stride, spec->padding);
     s->own_backward_weights = spec->groups > 1;
+    s->pointwise = spec->kernel == 1 && spec->padding == 0 && spec->groups == 1 && spec->dtype == DTYPE_BF16 &&
+                   s->x_layout == LAYOUT_NHWC && s->y_layout == LAYOUT_NHWC && amx_usable();
+    s->thinned = s->pointwise && spec->stride > 1;
 }
 
 struct conv *cpu_conv_create(const struct conv_spec *spec, int n, bool training, const struct conv *like, struct error *err)
@@ -40,6 +44,7 @@ struct conv *cpu_conv_create(const struct conv_spec *spec, int n, bool training,
         return error_set(err, "convolution with %d groups of %d -> %d channels: only 1 or depthwise", spec->groups, spec->in_c,
                          spec->out_c), NULL;
     struct conv *c = NEW(struct conv);
+    onednn_engine();
     c->kernels = kernels_pick();
     shape_fill(&c->shape, spec, training);
     int status = 0;
@@ -128,6 +133,14 @@ static struct tensor dense_of(const struct conv *c, const struct tensor *t, enum
     return twin;
 }
 
+/* Room for the pixels of x that a strided 1x1 convolution sees. */
+static struct tensor thin_twin(const struct conv *c, const struct tensor *x)
+{
+    struct tensor thin = tensor_make(NULL, x->n, x->c, c->shape.out_h, c->shape.out_w, x->dtype, x->layout);
+    thin.data = scratch(SCRATCH_X, tensor_buffer_bytes(&thin));
+    return thin;
+}
+
 static void check_tensors(const struct conv *c, const struct tensor *x, const struct tensor *y)
 {
     const struct conv_shape *s = &c->shape;
@@ -174,7 +187,9 @@ void cpu_conv_backward_data(struct conv *c, const struct tensor *dx, const struc
         const struct step *step = &steps_for(c, dx[s].n)->backward_data;
         ASSERT(step->run.handle != NULL);
         struct tensor dout = dense_of(c, &dy[s], SCRATCH_Y);
-        primitive_run(&step->run, (const void *[]){dx[s].data, dout.data, step_weights(step, &held, weights)});
+        struct tensor out = c->shape.thinned ? thin_twin(c, &dx[s]) : dx[s];
+        primitive_run(&step->run, (const void *[]){out.data, dout.data, step_weights(step, &held, weights)});
+        if (c->shape.thinned) pixels_spread(&dx[s], &out, c->shape.spec.stride);
     }
 }
 
@@ -200,7 +215,9 @@ static void weights_shard(struct conv *c, float *dweights, float *dbias, const s
     const struct step *step = &steps_for(c, x->n)->backward_weights;
     bool convert = step->reorder.handle != NULL;
     void *written = convert ? scratch(SCRATCH_GRADIENT, step->weight_bytes) : dweights;
-    primitive_run(&step->run, (const void *[]){written, x->data, dout.data, dbias});
+    struct tensor seen = c->shape.thinned ? thin_twin(c, x) : *x;
+    if (c->shape.thinned) pixels_thin(&seen, x, c->shape.spec.stride);
+    primitive_run(&step->run, (const void *[]){written, seen.data, dout.data, dbias});
     if (convert) primitive_run(&step->reorder, (const void *[]){dweights, written});
 }
 

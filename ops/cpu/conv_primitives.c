@@ -37,20 +37,22 @@ struct conv_mds { /* what all three directions are described by */
     dnnl_dims_t stride, pad_before, pad_after;
 };
 
-static void conv_mds_fill(struct conv_mds *m, const struct conv_shape *s, int n)
+/* `thinned`: x has y's pixels only, and no stride is left. */
+static void conv_mds_fill(struct conv_mds *m, const struct conv_shape *s, int n, bool thinned)
 {
     const struct conv_spec *p = &s->spec;
-    m->x = image_md(n, s->in_c, p->in_h, p->in_w, p->dtype, s->x_layout);
+    int in_h = thinned ? s->out_h : p->in_h, in_w = thinned ? s->out_w : p->in_w, stride = thinned ? 1 : p->stride;
+    m->x = image_md(n, s->in_c, in_h, in_w, p->dtype, s->x_layout);
     m->y = image_md(n, s->out_c, s->out_h, s->out_w, p->dtype, s->y_layout);
     m->weights = conv_weight_md(s, data_type(p->dtype), true);
     m->gradient = conv_weight_md(s, dnnl_f32, true);
     DNNL_CHECK(dnnl_memory_desc_init_by_tag(&m->bias, 1, (dnnl_dims_t){s->out_c}, dnnl_f32, dnnl_a));
     m->bias_or_null = p->bias ? &m->bias : NULL;
-    m->stride[0] = m->stride[1] = p->stride;
+    m->stride[0] = m->stride[1] = stride;
     m->pad_before[0] = m->pad_before[1] = p->padding;
     /* oneDNN derives y's size from both paddings; rows that the stride never reaches make the far one smaller */
-    m->pad_after[0] = (s->out_h - 1) * p->stride + p->kernel - p->in_h - p->padding;
-    m->pad_after[1] = (s->out_w - 1) * p->stride + p->kernel - p->in_w - p->padding;
+    m->pad_after[0] = (s->out_h - 1) * stride + p->kernel - in_h - p->padding;
+    m->pad_after[1] = (s->out_w - 1) * stride + p->kernel - in_w - p->padding;
 }
 
 static int forward_open(struct primitive *p, const struct conv_shape *s, const struct conv_mds *m, struct error *err)
@@ -101,8 +103,9 @@ static void stored_depthwise(struct conv_shape *s)
 int conv_stored_choose(struct conv_shape *s, int n, struct error *err)
 {
     if (s->spec.groups > 1) return stored_depthwise(s), 0;
+    if (s->pointwise) return s->stored = conv_weight_md(s, dnnl_f32, false), 0;
     struct conv_mds m;
-    conv_mds_fill(&m, s, n);
+    conv_mds_fill(&m, s, n, false);
     struct primitive forward = {0}, backward = {0};
     int status = forward_open(&forward, s, &m, err);
     if (status == 0 && s->training) status = backward_weights_open(&backward, &m, &forward, err);
@@ -116,18 +119,34 @@ int conv_stored_choose(struct conv_shape *s, int n, struct error *err)
     return status;
 }
 
+/* Backward data over the thin x: its forward primitive is needed only as oneDNN's hint. */
+static int backward_data_thinned_open(struct primitive *p, const struct conv_shape *s, int n, struct error *err)
+{
+    struct conv_mds m;
+    struct primitive forward = {0};
+    conv_mds_fill(&m, s, n, true);
+    int status = forward_open(&forward, s, &m, err);
+    if (status == 0) status = backward_data_open(p, &m, &forward, err);
+    primitive_close(&forward);
+    return status;
+}
+
 static int conv_steps_fill(struct conv_steps *c, const struct conv_shape *s, struct error *err)
 {
     struct conv_mds m;
-    conv_mds_fill(&m, s, c->n);
+    conv_mds_fill(&m, s, c->n, false);
     if (forward_open(&c->forward.run, s, &m, err) < 0) return -1;
     if (step_finish(&c->forward, DNNL_ARG_WEIGHTS, &s->stored, err) < 0) return -1;
     if (s->training && !s->spec.first) {
-        if (backward_data_open(&c->backward_data.run, &m, &c->forward.run, err) < 0) return -1;
+        int status = s->thinned ? backward_data_thinned_open(&c->backward_data.run, s, c->n, err)
+                                : backward_data_open(&c->backward_data.run, &m, &c->forward.run, err);
+        if (status < 0) return -1;
         if (step_finish(&c->backward_data, DNNL_ARG_WEIGHTS, &s->stored, err) < 0) return -1;
     }
     if (s->training && !s->own_backward_weights) {
-        if (backward_weights_open(&c->backward_weights.run, &m, &c->forward.run, err) < 0) return -1;
+        int status = s->pointwise ? pointwise_gradient_open(&c->backward_weights.run, s, c->n, err)
+                                  : backward_weights_open(&c->backward_weights.run, &m, &c->forward.run, err);
+        if (status < 0) return -1;
         if (step_finish(&c->backward_weights, DNNL_ARG_DIFF_WEIGHTS, &s->stored, err) < 0) return -1;
     }
     return 0;

@@ -6,6 +6,7 @@
 #include "ops/cpu/dnnl_shared.h"
 #include <string.h>
 #include "base/memory.h"
+#include "ops/cpu/dnnl_amx.h"
 
 const char *onednn_status_text(dnnl_status_t status)
 {
@@ -25,6 +26,7 @@ static dnnl_stream_t stream;
 dnnl_engine_t onednn_engine(void)
 {
     if (engine == NULL) {
+        amx_prepare();
         DNNL_CHECK(dnnl_engine_create(&engine, dnnl_cpu, 0));
         DNNL_CHECK(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags));
     }
@@ -68,7 +70,9 @@ static void memory_open(dnnl_exec_arg_t *arg, int id, const dnnl_memory_desc_t *
 /* Makes the primitive of a descriptor and forgets the descriptor. */
 static int primitive_compile(struct primitive *p, dnnl_primitive_desc_t pd, struct error *err)
 {
+    amx_enter();
     dnnl_status_t status = dnnl_primitive_create(&p->handle, pd);
+    amx_leave();
     DNNL_CHECK(dnnl_primitive_desc_destroy(pd));
     if (status != dnnl_success) {
         p->handle = NULL;
@@ -78,6 +82,7 @@ static int primitive_compile(struct primitive *p, dnnl_primitive_desc_t pd, stru
     p->scratch_bytes = dnnl_memory_desc_get_size(pad);
     memory_open(&p->arg[p->count], DNNL_ARG_SCRATCHPAD, pad);
     scratch(SCRATCH_PRIMITIVE, p->scratch_bytes);
+    p->amx = strstr(primitive_implementation(p), "amx") != NULL;
     return 0;
 }
 
@@ -88,7 +93,10 @@ int primitive_open(struct primitive *p, const void *desc, dnnl_primitive_attr_t 
     const_dnnl_primitive_desc_t hint_pd = NULL;
     if (hint != NULL) DNNL_CHECK(dnnl_primitive_get_primitive_desc(hint->handle, &hint_pd));
     dnnl_primitive_desc_t pd;
-    dnnl_status_t status = dnnl_primitive_desc_create(&pd, desc, attributes, onednn_engine(), hint_pd);
+    dnnl_engine_t where = onednn_engine();
+    amx_enter();
+    dnnl_status_t status = dnnl_primitive_desc_create(&pd, desc, attributes, where, hint_pd);
+    amx_leave();
     if (status != dnnl_success) return error_set(err, "oneDNN has no such operation: %s", onednn_status_text(status));
     p->count = count;
     if (primitive_compile(p, pd, err) < 0) return -1;
@@ -127,7 +135,10 @@ void primitive_run(const struct primitive *p, const void *const data[])
 {
     for (int i = 0; i < p->count; i++) DNNL_CHECK(dnnl_memory_set_data_handle(p->arg[i].memory, (void *)data[i]));
     DNNL_CHECK(dnnl_memory_set_data_handle(p->arg[p->count].memory, scratch(SCRATCH_PRIMITIVE, p->scratch_bytes)));
-    DNNL_CHECK(dnnl_primitive_execute(p->handle, stream, p->count + 1, p->arg));
+    if (p->amx) amx_enter();
+    dnnl_status_t status = dnnl_primitive_execute(p->handle, stream, p->count + 1, p->arg);
+    if (p->amx) amx_leave();
+    DNNL_CHECK(status);
     DNNL_CHECK(dnnl_stream_wait(stream));
 }
 

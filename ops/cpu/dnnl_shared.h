@@ -36,6 +36,7 @@ struct primitive {
     dnnl_exec_arg_t arg[PRIMITIVE_ARGS];  /* arg[0..count), then the scratchpad */
     int count;
     size_t scratch_bytes;
+    bool amx; /* runs on AMX tiles, see dnnl_amx.h */
 };
 /* Attributes that every primitive here has; `relu` adds y = max(0, y). The caller destroys it. */
 dnnl_primitive_attr_t primitive_attributes(bool relu);

@@ -6,8 +6,10 @@
 
 #include <stdlib.h>
 
-static const struct command train = {.name = "train", .groups = "train model optim", .summary = "train", .usage = "--data DIR"};
-static const struct command inspect = {.name = "inspect", .groups = "inspect", .summary = "s", .usage = "PATH", .positional = "inspect.path"};
+static const struct command train = {
+    .name = "train", .groups = "train model optim", .summary = "train", .usage = "--data DIR"};
+static const struct command inspect = {
+    .name = "inspect", .groups = "inspect", .summary = "look", .usage = "PATH", .positional = "inspect.path"};
 
 static char folder[] = "/tmp/ladnn-settings-XXXXXX";
 static struct error err;
@@ -68,6 +70,7 @@ static void refused_on_the_line(void)
         {"--zzzzzz 3", "unknown option '--zzzzzz'", "--help"},
         {"--batch", "option '--batch' needs a value", ""},
         {"--batch 0", "--batch: train.batch = 0 is out of range: 1 to 65536", ""},
+        {"--batch 65537", "out of range", ""},
         {"--batch -4", "out of range", ""},
         {"--batch 3x", "'3x' is not a whole number", ""},
         {"--batch 2.5", "is not a whole number", ""},
@@ -117,6 +120,9 @@ static void refused_in_a_file(void)
         {"train = { seed = 99999999999999999999; };", "bad.cfg:1: 99999999999999999999 does not fit 64 bits", ""},
         {"train = { batch = 2;\n batch = 3; };", "bad.cfg:2: duplicate", ""},
         {"train = {\n\n batch = ; };", "bad.cfg:3: syntax error", ""},
+        {"train = {};\ntrain = { data = \"abc", "bad.cfg:2: this string has no end", ""},
+        {"train = { data = \"\\\"", "bad.cfg:1: this string has no end", ""},
+        {"train = {};\n/* abc", "bad.cfg:2: this comment has no end", ""},
         {"\n@include \"x.cfg\"", "bad.cfg:2: @include is not supported", "--config several times"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -134,7 +140,7 @@ static void refused_in_a_file(void)
 static void round_trip(void)
 {
     char *given = config_file("given.cfg", "/* 5000000000 \" */ # and 5000000000 @include\n"
-                                           "train = { seed = 5000000000; batch = 0x40; data = \"a \\\" 5000000000 // \" \"b\"; };");
+                                           "train = { seed = 5000000000; batch = 0x40; data = \"a \\\" 5000000000 // \" \"b\"; }; # end");
     struct settings *s = settings_open(&train), *again = settings_open(&train);
     struct text first = {0}, second = {0};
     EXPECT(settings_read_file(s, given, &err) == 0, "%s", err.message);

@@ -83,7 +83,7 @@ struct outcome {
 
 static pid_t start(const char *self, const char *scenario, const char *folder, int ranks)
 {
-    char count[8], log[512];
+    char count[16], log[512];
     snprintf(count, sizeof count, "%d", ranks);
     snprintf(log, sizeof log, "%s/said", folder);
     pid_t child = fork();
@@ -190,6 +190,8 @@ int main(int argc, char **argv)
     }
     setenv("LADNN_HOST_RANKS", "2", 1); /* two hosts: the verdict needs the other's answer, or the lack of one */
     test_killed_and_stopped(argv[0], 4, "fixed");
+    setenv("LADNN_HOST_RANKS", "1", 1);
+    test_killed_and_stopped(argv[0], 2, "mpi");
     unsetenv("LADNN_HOST_RANKS");
     struct outcome o = play(argv[0], "die", 2, 0, 0);
     expect_end(&o, "a rank dies", 2, GONE_AFTER_S, (const char *const[]){"rank 1 has found a mistake", NULL});

@@ -1,0 +1,38 @@
+/* cmd_phantom.c - `ladnn phantom`: draws a synthetic chest-CT set in the layout of covid-ct, for tests and a first run. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "io/phantom.h"
+#include "jobs/commands.h"
+
+static enum phantom_set set_of(const char *name)
+{
+    return strcmp(name, "d0") == 0 ? PHANTOM_D0 : strcmp(name, "d1") == 0 ? PHANTOM_D1 : PHANTOM_BOTH;
+}
+
+static int run(struct settings *s)
+{
+    struct phantom_options options = {.out = settings_string(s, "phantom.out"),
+                                      .seed = (uint64_t)settings_int(s, "phantom.seed"),
+                                      .set = set_of(settings_string(s, "phantom.dataset")),
+                                      .scale = settings_float(s, "phantom.scale"),
+                                      .threads = (int)settings_int(s, "phantom.threads")};
+    struct error err = {"", ""};
+    double start = clock_s();
+    CHECK_HINT(*options.out, "ladnn phantom --out DIR", "phantom.out is not set: where shall the pictures go?");
+    if (phantom_write(&options, &err)) {
+        die_error(&err);
+    }
+    log_info("%s: SYNTHETIC pictures, research use only; %.1f s", options.out, clock_s() - start);
+    return 0;
+}
+
+const struct command command_phantom = {
+    .name = "phantom",
+    .groups = "phantom",
+    .summary = "draw a synthetic chest-CT set for tests and a first run",
+    .usage = "--out DIR [--dataset d0|d1|both] [--scale SHARE]",
+    .positional = "phantom.out",
+    .run = run,
+};

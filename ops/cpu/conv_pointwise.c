@@ -1,0 +1,69 @@
+/* conv_pointwise.c - backward of 1x1 convolutions on channels-last bf16.
+ *
+ * Channels last, a 1x1 convolution is a matrix product over pixels: the weight gradient is dy' x with n*h*w rows. oneDNN's
+ * AMX convolution kernel for it runs at a quarter of the speed of its bf16 matrix product (measured on one core of a
+ * Sapphire Rapids class CPU, ResNet-50's layers: 250 against 850 GFLOP/s), so the gradient is asked for as that of an
+ * inner product. With a stride only every stride-th pixel of x takes part: x is thinned to those, and backward data
+ * writes the thin dx that is then spread between zeros.
+ */
+#include <string.h>
+#include "ops/cpu/conv_primitives.h"
+
+static dnnl_memory_desc_t pixels_md(int pixels, int channels, dnnl_data_type_t type, dnnl_format_tag_t tag)
+{
+    dnnl_memory_desc_t md;
+    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&md, 4, (dnnl_dims_t){pixels, channels, 1, 1}, type, tag));
+    return md;
+}
+
+int pointwise_gradient_open(struct primitive *p, const struct conv_shape *s, int n, struct error *err)
+{
+    static const int forward_ids[] = {DNNL_ARG_DST};
+    static const int ids[] = {DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_BIAS};
+    int pixels = n * s->out_h * s->out_w;
+    dnnl_memory_desc_t x = pixels_md(pixels, s->in_c, dnnl_bf16, dnnl_nhwc), y, bias;
+    dnnl_memory_desc_t weights = pixels_md(s->out_c, s->in_c, dnnl_bf16, dnnl_format_tag_any);
+    dnnl_memory_desc_t gradient = pixels_md(s->out_c, s->in_c, dnnl_f32, dnnl_oihw);
+    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&y, 2, (dnnl_dims_t){pixels, s->out_c}, dnnl_bf16, dnnl_ab));
+    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){s->out_c}, dnnl_f32, dnnl_a));
+    dnnl_memory_desc_t *bias_or_null = s->spec.bias ? &bias : NULL;
+    dnnl_inner_product_desc_t d;
+    dnnl_primitive_attr_t attributes = primitive_attributes(false);
+    struct primitive forward = {0};
+    DNNL_CHECK(dnnl_inner_product_forward_desc_init(&d, dnnl_forward_training, &x, &weights, bias_or_null, &y));
+    int status = primitive_open(&forward, &d, attributes, NULL, forward_ids, 1, err);
+    DNNL_CHECK(dnnl_inner_product_backward_weights_desc_init(&d, &x, &gradient, bias_or_null, &y));
+    if (status == 0) status = primitive_open(p, &d, attributes, &forward, ids, s->spec.bias ? 4 : 3, err);
+    primitive_close(&forward);
+    DNNL_CHECK(dnnl_primitive_attr_destroy(attributes));
+    return status;
+}
+
+void pixels_thin(const struct tensor *thin, const struct tensor *whole, int stride)
+{
+    size_t pixel = (size_t)whole->c * dtype_bytes(whole->dtype);
+    int rows = thin->n * thin->h;
+#pragma omp parallel for
+    for (int r = 0; r < rows; r++) {
+        char *to = (char *)thin->data + (size_t)r * thin->w * pixel;
+        size_t row = (size_t)(r / thin->h) * whole->h + (size_t)(r % thin->h) * stride;
+        const char *from = (const char *)whole->data + row * whole->w * pixel;
+        for (int x = 0; x < thin->w; x++) memcpy(to + x * pixel, from + x * stride * pixel, pixel);
+    }
+}
+
+void pixels_spread(const struct tensor *whole, const struct tensor *thin, int stride)
+{
+    size_t pixel = (size_t)whole->c * dtype_bytes(whole->dtype);
+    int rows = whole->n * whole->h;
+#pragma omp parallel for
+    for (int r = 0; r < rows; r++) {
+        int y = r % whole->h;
+        char *to = (char *)whole->data + (size_t)r * whole->w * pixel;
+        memset(to, 0, whole->w * pixel);
+        if (y % stride != 0) continue;
+        size_t row = (size_t)(r / whole->h) * thin->h + y / stride;
+        const char *from = (const char *)thin->data + row * thin->w * pixel;
+        for (int x = 0; x < thin->w; x++) memcpy(to + x * stride * pixel, from + x * pixel, pixel);
+    }
+}

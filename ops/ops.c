@@ -1,0 +1,42 @@
+/* ops.c - finds a backend by name; the order in which virtual shards are summed. */
+#include "ops/ops.h"
+
+#include <string.h>
+
+const struct ops *ops_find(const char *name)
+{
+    const struct ops *const all[] = {&ops_ref, &ops_cpu};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!strcmp(all[i]->name, name)) return all[i];
+    return NULL;
+}
+
+/* Largest power of two below n (n > 1): where the tree over [0, n) splits. */
+static int split_point(int n)
+{
+    int half = 1;
+    while (2 * half < n) half *= 2;
+    return half;
+}
+
+void shard_tree_sum(float *const parts[], int shards, size_t count)
+{
+    if (shards < 2) return;
+    int half = split_point(shards);
+    shard_tree_sum(parts, half, count);
+    shard_tree_sum(parts + half, shards - half, count);
+    float *to = parts[0];
+    const float *from = parts[half];
+    for (size_t i = 0; i < count; i++) to[i] += from[i];
+}
+
+void shard_tree_sum_double(double *const parts[], int shards, size_t count)
+{
+    if (shards < 2) return;
+    int half = split_point(shards);
+    shard_tree_sum_double(parts, half, count);
+    shard_tree_sum_double(parts + half, shards - half, count);
+    for (size_t i = 0; i < count; i++) parts[0][i] += parts[half][i];
+}
+
+int conv_out_size(int in, int kernel, int stride, int padding) { return (in + 2 * padding - kernel) / stride + 1; }

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# timeout=600  Bad input and dying ranks: a clear line, a non-zero exit of all ranks, nothing half-written.
+source "$(dirname "$0")/common.sh.inc"
+small_data
+options=(--data shards --set augment.size=64 --set train.batch=8 --set train.epochs=1 --set train.threads=1)
+train() { "$ladnn" train "${options[@]}" "$@"; }
+export -f train
+
+expect_error "unknown key" any "train.epoch" "$ladnn" train "${options[@]}" --out a --set train.epoch=3
+printf 'train = { epochs = 2;\n batchs = 3; };\n' >bad.cfg
+expect_error "unknown key in a file" any "bad.cfg:2.*batchs" "$ladnn" train --config bad.cfg "${options[@]}" --out a
+expect_error "out of range" any "train.epochs" "$ladnn" train "${options[@]}" --out a --set train.epochs=-1
+expect_error "no data" any "nowhere" "$ladnn" train --data nowhere --out a
+expect_error "no backbone" any "resnet19" "$ladnn" train "${options[@]}" --out a --set model.backbone=resnet19
+expect_error "NaN loss names the batch" any "epoch 1 batch [0-9]+: the (loss|gradient)" mpi 2 "$ladnn" train "${options[@]}" --out nan --set optim.lr=1e30
+expect_error "another run's folder" any "holds another run.*optim.lr" "$ladnn" train "${options[@]}" --out nan --set optim.lr=1e-4
+check "overwrite begins anew" "$ladnn" train "${options[@]}" --out nan --set optim.lr=1e-4 --overwrite
+
+# A checkpoint of another network under this run's name.
+"$ladnn" train "${options[@]}" --out one --set train.max_steps=1 >/dev/null 2>&1
+"$ladnn" train "${options[@]}" --out two --set train.max_steps=1 --set model.backbone=densenet121 >/dev/null 2>&1
+rm -rf one/checkpoints && cp -r two/checkpoints one/
+expect_error "checkpoint of another network" any "checkpoint of densenet121, wanted resnet18" "$ladnn" train "${options[@]}" --out one
+
+# Altered and truncated shards.
+cp -r shards broken
+victim=$(ls broken/*train*.h5 | head -1)
+size=$(stat -c %s "$victim")
+printf '\xff\xff\xff\xff' | dd of="$victim" bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
+expect_error "altered shard" any "$(basename "$victim")" mpi 2 "$ladnn" train --data broken "${options[@]:2}" --out b
+truncate -s $((size / 2)) "$victim"
+expect_error "truncated shard" any "$(basename "$victim")" mpi 2 "$ladnn" train --data broken "${options[@]:2}" --out b
+rm "$victim"
+expect_error "missing shard" any "train" "$ladnn" train --data broken "${options[@]:2}" --out b
+
+# A killed rank ends all within 10 s; the run then continues to the end.
+mpi 2 "$ladnn" train "${options[@]}" --set train.epochs=200 --set train.checkpoint_every_s=0.01 --out killed >killed.log 2>&1 &
+launcher=$!
+sleep 4
+victim=$(pgrep -P $launcher | tail -1)
+kill -9 "$victim"
+started=$SECONDS rc=0
+wait $launcher || rc=$?
+check "non-zero exit after a killed rank" test $rc -ne 0
+check "within 10 s" test $((SECONDS - started)) -le 10
+check "says which rank" grep -Eqi "rank 1|process rank" killed.log
+check "no rank is left" bash -c "! pgrep -f -- '--out [k]illed' >/dev/null"
+check "continues" mpi 2 "$ladnn" train "${options[@]}" --set train.epochs=2 --out killed
+
+# A full disk, where mounting is permitted.
+mkdir -p full
+if mount -t tmpfs -o size=20m none full 2>/dev/null; then
+  expect_error "full disk" any "full/run.*(No space|space left)" "$ladnn" train "${options[@]}" --out full/run
+  check "nothing half-written" bash -c "! ls full/run/checkpoints/step-* >/dev/null 2>&1 && test ! -e full/run/metrics.json"
+  umount full
+else
+  echo "not tested here: a full disk (no permission to mount)"
+fi
+verdict
