@@ -79,8 +79,8 @@ static void check_received(const struct mpi_request *r)
     int bytes = 0;
     MPI_TRY(MPI_Get_count(&r->statuses[0], MPI_BYTE, &bytes));
     CHECK((size_t)bytes == (size_t)s->recv_count * element_bytes(r->element),
-          "operation %lld '%s': rank %d sent %d bytes where %zu were expected: the ranks disagree on its length", (long long)r->number,
-          r->what, s->recv_from, bytes, (size_t)s->recv_count * element_bytes(r->element));
+          "operation %lld '%s': rank %d sent %d bytes where %zu were expected: the ranks disagree on its length",
+          (long long)r->number, r->what, s->recv_from, bytes, (size_t)s->recv_count * element_bytes(r->element));
 }
 
 /* Plans the chunk that starts at r->at; false when nothing is left. */
@@ -114,8 +114,9 @@ static bool messages_arrived(struct mpi_request *r)
 {
     int arrived = 0, code = MPI_Testall(r->messages_count, r->messages, &arrived, r->statuses);
     for (int i = 0; code == MPI_ERR_IN_STATUS && i < r->messages_count; i++)
-        CHECK(r->statuses[i].MPI_ERROR != MPI_ERR_TRUNCATE, "operation %lld '%s': rank %d sent more than was expected: the ranks disagree on its length",
-              (long long)r->number, r->what, r->statuses[i].MPI_SOURCE);
+        CHECK(r->statuses[i].MPI_ERROR != MPI_ERR_TRUNCATE,
+              "operation %lld '%s': rank %d sent more than was expected: the ranks disagree on its length", (long long)r->number,
+              r->what, r->statuses[i].MPI_SOURCE);
     mpi_check(code, r->what, __FILE__, __LINE__);
     return arrived;
 }

@@ -15,15 +15,15 @@ struct manifest_row {
     int covid;
     unsigned char lesion[LESION_COUNT];
     enum split split;
-    int line;      /* in `source` */
+    int line;      /* in source[split] */
 };
 struct manifest {
     struct manifest_row *rows;
     int count;
-    char *source;       /* path of the CSV to name in errors */
-    struct text report; /* reconciliation: what was matched how, one line each, with counts */
+    char *source[SPLIT_COUNT]; /* CSV of each split's rows, to name in errors; may be one and the same */
+    struct text report;        /* reconciliation: what was matched how, one line each, with counts */
     int matched, matched_without_extension, missing_files, unlisted_files, figures_across_splits;
-    bool synthetic;     /* the folder says SYNTHETIC (phantom) */
+    bool synthetic;            /* the folder says SYNTHETIC (phantom) */
 };
 /* The layout of ../covid-ct: CT_COVID, CT_NonCOVID, two MetaInfo CSVs, three split CSVs. */
 int manifest_read_covid_ct(struct manifest *m, const char *folder, struct error *err);

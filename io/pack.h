@@ -16,10 +16,12 @@ struct pack_options {
     bool strict, by_figure, gzip;
 };
 struct pack_result {
-    int64_t images[3], bad; /* per split */
-    struct text report;
+    int64_t images[3], bad; /* per split; unreadable */
+    int64_t misnamed;       /* JPEG in a file called .png, or the reverse */
+    int64_t duplicates;     /* files with the bytes of an earlier one */
+    struct text report;     /* also when packing failed, as far as it got; text_free */
 };
 /* Rank 0 only. Bad images are counted and listed; with `strict` the first one stops the run. An existing data set of that
- * name in `out` is replaced only when all new shards are whole. */
+ * name in `out` is replaced only when all new shards are whole. The report is also kept in out/NAME-report.txt. */
 int pack_run(struct pack_result *result, const struct pack_options *options, struct error *err);
 #endif

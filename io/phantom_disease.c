@@ -77,7 +77,7 @@ static struct patch patch_at_pleura(struct scene *s, int side)
     float far = (float)random_range(r, 0.74, 0.92), sign = side ? 1.0f : -1.0f;
     float size = (float)random_range(r, 0.8, 1.25) * (float)random_range(&s->slice, 0.9, 1.1);
     struct patch p = {.x = l->x + sign * far * l->a * cosf(angle), .y = l->y + far * l->b * sinf(angle),
-                      .a = size * (float)random_range(r, 0.15, 0.29), .b = size * (float)random_range(r, 0.09, 0.16),
+                      .a = size * (float)random_range(r, 0.18, 0.32), .b = size * (float)random_range(r, 0.11, 0.18),
                       .along = atan2f(l->b * cosf(angle), -sign * l->a * sinf(angle)), 
                       .ragged = 0.5f,
                       .key = random_u32(r), .side = side};
@@ -123,8 +123,8 @@ static void draw_lesion(struct scene *s, int index, int side)
     const uint8_t *lesion = s->what->lesion;
     struct random *r = &s->patient;
     struct patch p = patch_at_pleura(s, side), core = p;
-    float dark = (float)random_range(r, -450, -300), strong = (float)random_range(r, 0.6, 0.85);
-    struct look haze = {dark, strong, 0.5f, 0}, faint = {dark, strong * 0.55f, 0.6f, 0}, dense = {25, 0.97f, 0.22f, 0};
+    float dark = (float)random_range(r, -450, -300), strong = (float)random_range(r, 0.65, 0.9);
+    struct look haze = {dark, strong, 0.5f, 0}, faint = {dark, strong * 0.65f, 0.6f, 0}, dense = {25, 0.97f, 0.22f, 0};
     struct look airy = {-120, 0.9f, 0.3f, 0};
     haze.mesh = lesion[CRPA] ? 0.55f : 0;
     int any = lesion[GGO] || lesion[CSLD] || lesion[CRPA] || lesion[AIRBR] || lesion[INSEPTHI];
@@ -152,8 +152,8 @@ static void draw_covid(struct scene *s)
     for (int i = 0; i < LESION_COUNT; i++) {
         named += s->what->lesion[i];
     }
-    int patches = (named ? 3 : 2) + (int)random_below(r, 4), first_side = (int)random_below(r, 2);
-    int both = random_uniform(r) < 0.85;
+    int patches = (named ? 4 : 3) + (int)random_below(r, 4), first_side = (int)random_below(r, 2);
+    int both = random_uniform(r) < 0.9;
     for (int i = 0; i < patches; i++) {
         draw_lesion(s, i, both ? (first_side + i) % 2 : first_side);
     }

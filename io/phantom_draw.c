@@ -10,7 +10,7 @@
 
 static void place_body(struct scene *s)
 {
-    float zoom = (float)random_range(&s->patient, 0.93, 1.16);
+    float zoom = (float)random_range(&s->patient, 0.97, 1.12);
     s->unit_x = (float)s->width / 2 * zoom;
     s->unit_y = (float)s->height / 2 * zoom / 0.7f;
     s->centre_x = (float)s->width * (0.5f + (float)random_range(&s->slice, -0.02, 0.02));
@@ -32,7 +32,7 @@ static void draw_table(struct scene *s)
 static void scan(struct scene *s)
 {
     uint32_t key = random_u32(&s->slice);
-    float grain = (float)random_range(&s->patient, 20, 75), soft = (float)random_range(&s->patient, 0.0, 0.28);
+    float grain = (float)random_range(&s->patient, 15, 60), soft = (float)random_range(&s->patient, 0.0, 0.28);
     int count = s->height * s->width, w = s->width;
     for (int i = 0; i < count; i++) {
         s->density[i] += grain * (noise_at(key, i, 0) + noise_at(key, i, 1));
@@ -57,8 +57,8 @@ static void develop(struct scene *s, struct image *out)
 {
     struct random *p = &s->patient;
     float centre = (float)random_range(p, -600, -420), width = (float)random_range(p, 950, 1600);
-    float black = (float)random_range(p, 0, 40), white = (float)random_range(p, 195, 255);
-    float gamma = (float)random_range(p, 0.8, 1.3) * (float)random_range(&s->slice, 0.97, 1.03);
+    float black = (float)random_range(p, 0, 30), white = (float)random_range(p, 205, 255);
+    float gamma = (float)random_range(p, 0.85, 1.2) * (float)random_range(&s->slice, 0.97, 1.03);
     uint8_t table[1025];
     for (int i = 0; i <= 1024; i++) {
         table[i] = (uint8_t)(black + (white - black) * powf((float)i / 1024, gamma) + 0.5f);

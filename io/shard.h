@@ -28,22 +28,22 @@ struct shard_item { /* one image's row; strings belong to whoever gives it */
 enum { SHARD_IMAGES_MAX = 4096 }; /* a shard is built in memory, and HDF5 finds a chunk by walking over all of them */
 struct shard_info { /* what the file says of itself */
     const char *dataset;     /* "d0": letters, digits, . _ - */
-    const char *set_id;      /* the same in all files of one packing, so that files of two are never mixed */
     enum split split;
     int index, count;        /* this file of how many of the split */
-    int64_t images;
     int size;                /* stored height = width, or 0: each its own */
-    int channels;            /* of every image; with size 0: 0, each its own */
-    int64_t pixel_bytes;     /* with size 0: of all images together (writing only) */
     bool gzip;               /* with a size only */
     bool synthetic;          /* made by `ladnn phantom` */
-    bool by_figure;          /* source figures were kept in one split, too */
     const char *settings;    /* creation settings as text */
-    const char *tool;        /* version of the writer (reading only) */
+    const char *set_id;      /* the same in all files of one packing, so that files of two are never mixed; NULL: "" */
+    bool by_figure;          /* source figures were kept in one split, too */
+    int channels;            /* of every image, 1 or 3 (0: 3); with size 0: 0, each its own */
+    int64_t pixel_bytes;     /* writing with size 0: of all images together */
+    int64_t images;          /* reading: rows */
+    const char *tool;        /* reading: the writer and its version */
 };
 struct shard_writer;
 /* Strings of info are copied. The file is built in memory. */
-struct shard_writer *shard_create(const char *folder, const struct shard_info *info, struct error *err);
+struct shard_writer *shard_create(const char *folder, const struct shard_info *info, int64_t images, struct error *err);
 /* Appends; computes crc32c itself; all strings are copied. A grey image in a shard of 3 channels is written as RGB. */
 int shard_append(struct shard_writer *w, const struct image *image, const struct shard_item *item, struct error *err);
 /* Writes PATH.tmp-PID, syncs it, reads everything back and compares checksums, renames to the final name. On error the

@@ -54,22 +54,25 @@ static int check_info(const struct shard_info *info, struct error *err)
     return 0;
 }
 
-struct shard_writer *shard_create(const char *folder, const struct shard_info *info, struct error *err)
+struct shard_writer *shard_create(const char *folder, const struct shard_info *given, int64_t images, struct error *err)
 {
-    if (check_info(info, err)) return NULL;
+    struct shard_info info = *given;
+    info.images = images;
+    if (info.size && !info.channels) info.channels = 3;
+    if (check_info(&info, err)) return NULL;
     struct shard_writer *w = NEW(struct shard_writer);
-    char *name = shard_file_name(info->dataset, info->split, info->index, info->count);
+    char *name = shard_file_name(info.dataset, info.split, info.index, info.count);
     w->path = path_join(folder, name);
     mem_free(name);
-    w->info = *info;
-    w->info.dataset = mem_string(info->dataset);
-    w->info.set_id = mem_string(info->set_id);
-    w->info.settings = mem_string(info->settings);
+    w->info = info;
+    w->info.dataset = mem_string(info.dataset);
+    w->info.set_id = mem_string(info.set_id ? info.set_id : "");
+    w->info.settings = mem_string(info.settings ? info.settings : "");
     w->info.tool = "ladnn " LADNN_VERSION;
-    w->items = NEW_ARRAY(struct shard_item, info->images);
+    w->items = NEW_ARRAY(struct shard_item, images);
     hdf5_lock();
     w->file = hdf5_create_memory(w->path);
-    w->pixels = w->file < 0 ? -1 : create_pixels(w->file, info);
+    w->pixels = w->file < 0 ? -1 : create_pixels(w->file, &info);
     if (w->pixels < 0) hdf5_fail(err, w->path, "begin the file");
     hdf5_unlock();
     if (w->pixels >= 0) return w;
@@ -77,7 +80,7 @@ struct shard_writer *shard_create(const char *folder, const struct shard_info *i
     return NULL;
 }
 
-static int write_pixels(struct shard_writer *w, const uint8_t *pixels, size_t bytes)
+static int write_pixels(struct shard_writer *w, const uint8_t *pixels, size_t bytes, struct error *err)
 {
     hsize_t side = (hsize_t)w->info.size;
     hsize_t start[4] = {(hsize_t)w->count, 0, 0, 0}, count[4] = {1, side, side, (hsize_t)w->info.channels};
@@ -87,6 +90,7 @@ static int write_pixels(struct shard_writer *w, const uint8_t *pixels, size_t by
     herr_t status = w->info.size ? H5Sselect_hyperslab(to, H5S_SELECT_SET, start, NULL, count, NULL)
                                  : H5Sselect_hyperslab(to, H5S_SELECT_SET, &flat_start, NULL, &flat, NULL);
     if (status >= 0) status = H5Dwrite(w->pixels, H5T_NATIVE_UINT8, from, to, H5P_DEFAULT, pixels);
+    if (status < 0) hdf5_fail(err, w->path, "add an image");
     H5Sclose(from);
     H5Sclose(to);
     hdf5_unlock();
@@ -120,7 +124,7 @@ int shard_append(struct shard_writer *w, const struct image *image, const struct
     const uint8_t *pixels = rgb ? rgb : image->pixels;
     ASSERT(info->size || w->offset + (int64_t)bytes <= info->pixel_bytes);
     mine->crc32c = crc32c(0, pixels, bytes);
-    int status = write_pixels(w, pixels, bytes) ? hdf5_fail(err, w->path, "add an image") : 0;
+    int status = write_pixels(w, pixels, bytes, err);
     mem_free(rgb);
     w->count++;
     w->offset += (int64_t)bytes;

@@ -38,7 +38,8 @@ static int read_block(struct tensor_file *f, struct error *err)
     struct stat info;
     if (fstat(f->fd, &info)) return error_set(err, "%s: cannot look at it: %s", f->path, strerror(errno));
     uint64_t file_bytes = (uint64_t)info.st_size;
-    if (!S_ISREG(info.st_mode) || file_bytes < sizeof head) return error_set(err, "%s: is not a tensor file, or cut off near its start", f->path);
+    if (!S_ISREG(info.st_mode) || file_bytes < sizeof head)
+        return error_set(err, "%s: is not a tensor file, or truncated near its start", f->path);
     if (pread_whole(f->fd, &head, sizeof head, 0, f->path, err)) return -1;
     if (memcmp(head.magic, BLOCK_MAGIC, sizeof BLOCK_MAGIC)) {
         error_set(err, "%s: is not a tensor file of ladnn, or damaged in its first bytes", f->path);
@@ -208,7 +209,8 @@ static int read_tensor(const struct tensor_file *f, int i, uint8_t *data, struct
         if (!status) crc = crc32c(crc, to, bytes);
     }
     mem_free(piece);
-    if (!status && crc != t->crc) status = error_set(err, "%s: is damaged: wrong checksum of tensor '%s'", f->path, f->entries[i].name);
+    if (!status && crc != t->crc)
+        status = error_set(err, "%s: is damaged: wrong checksum of tensor '%s'", f->path, f->entries[i].name);
     return status;
 }
 

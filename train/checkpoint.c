@@ -76,7 +76,8 @@ static char *folder_path(const char *folder, struct checkpoint c)
 /* Renames first: half a checkpoint never bears a checkpoint's name. */
 static int remove_checkpoint(const char *folder, struct checkpoint c, struct error *err)
 {
-    char *path = folder_path(folder, c), *temporary = mem_format("%s/%sremove-%" PRId64 "-%ld", folder, TEMPORARY, c.step, (long)getpid());
+    char *path = folder_path(folder, c);
+    char *temporary = mem_format("%s/%sremove-%" PRId64 "-%ld", folder, TEMPORARY, c.step, (long)getpid());
     int status = file_rename(path, temporary, err);
     if (!status) status = folder_remove(temporary, err);
     mem_free(temporary);
@@ -182,8 +183,9 @@ static int check_hash(const char *folder, const struct tensor_file *f, struct er
     int status = file_read(&line, &bytes, path, err);
     tensor_file_identity(f, digest);
     hash_hex(hex, digest);
-    if (!status && (bytes < 64 || memcmp(line, hex, 64))) status = error_set(err, "%s: does not belong to state.h5, or one of them is damaged", path);
-    if (line) mem_free(line);
+    if (!status && (bytes < 64 || memcmp(line, hex, 64)))
+        status = error_set(err, "%s: does not belong to state.h5, or one of them is damaged", path);
+    mem_free(line);
     mem_free(path);
     return status;
 }

@@ -32,7 +32,8 @@ static void shape_fill(struct conv_shape *s, const struct conv_spec *spec, bool 
     s->out_c = channels_seen(spec->out_c, s->y_layout);
     s->out_h = conv_out_size(spec->in_h, spec->kernel, spec->stride, spec->padding);
     s->out_w = conv_out_size(spec->in_w, spec->kernel, spec->stride, spec->padding);
-    s->own_backward_weights = spec->groups > 1;
+    bool onednn_fast = spec->dtype == DTYPE_F32 && spec->kernel == 3 && s->x_layout == LAYOUT_NCHW16C;
+    s->own_backward_weights = spec->groups > 1 && !onednn_fast;
     s->pointwise = spec->kernel == 1 && spec->padding == 0 && spec->groups == 1 && spec->dtype == DTYPE_BF16 &&
                    s->x_layout == LAYOUT_NHWC && s->y_layout == LAYOUT_NHWC && amx_usable();
     s->thinned = s->pointwise && spec->stride > 1;
@@ -251,7 +252,8 @@ void cpu_conv_describe(const struct conv *c, char *text, size_t bytes)
     int used = snprintf(text, bytes, "%s", primitive_implementation(&s->forward.run));
     for (int i = 0; i < 2 && used >= 0 && (size_t)used < bytes; i++) {
         const char *name = backward[i]->run.handle ? primitive_implementation(&backward[i]->run) : "-";
-        if (i == 1 && c->shape.own_backward_weights && c->shape.training) name = "own";
+        if (i == 1 && c->shape.training && c->shape.own_backward_weights) name = "own";
+        if (i == 1 && c->shape.training && c->shape.pointwise) name = "inner product";
         used += snprintf(text + used, bytes - used, " / %s", name);
     }
 }

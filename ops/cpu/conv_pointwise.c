@@ -9,10 +9,10 @@
 #include <string.h>
 #include "ops/cpu/conv_primitives.h"
 
-static dnnl_memory_desc_t pixels_md(int pixels, int channels, dnnl_data_type_t type, dnnl_format_tag_t tag)
+static dnnl_memory_desc_t matrix_md(int rows, int columns, dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
     dnnl_memory_desc_t md;
-    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&md, 4, (dnnl_dims_t){pixels, channels, 1, 1}, type, tag));
+    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&md, 2, (dnnl_dims_t){rows, columns}, type, tag));
     return md;
 }
 
@@ -21,10 +21,10 @@ int pointwise_gradient_open(struct primitive *p, const struct conv_shape *s, int
     static const int forward_ids[] = {DNNL_ARG_DST};
     static const int ids[] = {DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_BIAS};
     int pixels = n * s->out_h * s->out_w;
-    dnnl_memory_desc_t x = pixels_md(pixels, s->in_c, dnnl_bf16, dnnl_nhwc), y, bias;
-    dnnl_memory_desc_t weights = pixels_md(s->out_c, s->in_c, dnnl_bf16, dnnl_format_tag_any);
-    dnnl_memory_desc_t gradient = pixels_md(s->out_c, s->in_c, dnnl_f32, dnnl_oihw);
-    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&y, 2, (dnnl_dims_t){pixels, s->out_c}, dnnl_bf16, dnnl_ab));
+    dnnl_memory_desc_t x = matrix_md(pixels, s->in_c, dnnl_bf16, dnnl_ab);
+    dnnl_memory_desc_t y = matrix_md(pixels, s->out_c, dnnl_bf16, dnnl_ab), bias;
+    dnnl_memory_desc_t weights = matrix_md(s->out_c, s->in_c, dnnl_bf16, dnnl_format_tag_any);
+    dnnl_memory_desc_t gradient = matrix_md(s->out_c, s->in_c, dnnl_f32, dnnl_ab); /* = stored: PyTorch's order */
     DNNL_CHECK(dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){s->out_c}, dnnl_f32, dnnl_a));
     dnnl_memory_desc_t *bias_or_null = s->spec.bias ? &bias : NULL;
     dnnl_inner_product_desc_t d;

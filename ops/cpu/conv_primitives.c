@@ -144,9 +144,8 @@ static int conv_steps_fill(struct conv_steps *c, const struct conv_shape *s, str
         if (step_finish(&c->backward_data, DNNL_ARG_WEIGHTS, &s->stored, err) < 0) return -1;
     }
     if (s->training && !s->own_backward_weights) {
-        int status = s->pointwise ? pointwise_gradient_open(&c->backward_weights.run, s, c->n, err)
-                                  : backward_weights_open(&c->backward_weights.run, &m, &c->forward.run, err);
-        if (status < 0) return -1;
+        if (s->pointwise) return pointwise_gradient_open(&c->backward_weights.run, s, c->n, err);
+        if (backward_weights_open(&c->backward_weights.run, &m, &c->forward.run, err) < 0) return -1;
         if (step_finish(&c->backward_weights, DNNL_ARG_DIFF_WEIGHTS, &s->stored, err) < 0) return -1;
     }
     return 0;

@@ -1,5 +1,5 @@
 """The seven torchvision networks with six outputs, and the formula of models/init.c that fills them; for the make_*.py here.
-The formula is integer arithmetic with one rounding, so C and numpy agree bit for bit."""
+The formula is integer arithmetic with one rounding per step, so C and numpy agree bit for bit."""
 import math
 
 import numpy as np
@@ -8,6 +8,9 @@ import torchvision
 
 BACKBONES = ["vgg16", "resnet18", "resnet50", "densenet121", "densenet169", "efficientnet_b0", "efficientnet_b1"]
 OUTPUTS = 6
+# Streams of the formula: p itself for parameter p, the others as tests/unit/test_models_parity.c has them.
+MEAN_STREAM, VAR_STREAM, PIXEL_STREAM = 10000, 20000, 30000
+PATCH = 16  # pixels that share one of a picture's coarse numbers
 
 
 def build(backbone):
@@ -29,17 +32,60 @@ def formula(stream, count):
     return ((z >> np.uint64(40)).astype(np.int64) - (1 << 23)).astype(np.float32) / np.float32(1 << 23)
 
 
-def fill_parameters(net):
-    """init_param_formula of models/init.c: stream p for parameter p."""
-    norms = {name for name, m in net.named_modules() if isinstance(m, torch.nn.BatchNorm2d)}
+def beta_centre(backbone):
+    """See formula_beta in models/init.c."""
+    if backbone.startswith("efficientnet"):
+        return 0
+    return 1 if backbone == "resnet18" else 3
+
+
+def norms(net):
+    return {name: m for name, m in net.named_modules() if isinstance(m, torch.nn.BatchNorm2d)}
+
+
+@torch.no_grad()
+def fill_parameters(net, backbone):
+    """init_param_formula of models/init.c: stream p for parameter p; and running statistics that are not 0 and 1."""
+    gamma = {name + ".weight": m for name, m in norms(net).items()}
+    beta = {name + ".bias" for name in norms(net)}
     for stream, (name, p) in enumerate(net.named_parameters()):
         u = formula(stream, p.numel())
         if p.dim() > 1:
-            fan_in = p[0].numel()
-            u = np.float32(math.sqrt(6.0 / fan_in)) * u
-        elif name.endswith(".weight") and name[: -len(".weight")] in norms:
-            u = np.float32(1) + np.float32(0.5) * u
+            values = np.float32(math.sqrt(6.0 / p[0].numel())) * u
+        elif name in gamma:
+            values = np.float32(1) + np.float32(0.5) * u
+            gamma[name].running_mean.copy_(torch.from_numpy(np.float32(0.25) * formula(MEAN_STREAM + stream, p.numel())))
+            gamma[name].running_var.copy_(torch.from_numpy(np.float32(1) + np.float32(0.5) * formula(VAR_STREAM + stream, p.numel())))
         else:
-            u = np.float32(0.125) * u
-        with torch.no_grad():
-            p.copy_(torch.from_numpy(u).reshape(p.shape))
+            values = np.float32(beta_centre(backbone) if name in beta else 0) + np.float32(0.125) * u
+        p.copy_(torch.from_numpy(values).reshape(p.shape))
+
+
+def pictures(batch, size, salt):
+    """Pixel noise + patches + a level per picture and channel: pictures must differ after global pooling as well."""
+    coarse = (size + PATCH - 1) // PATCH
+    stream = PIXEL_STREAM + 3 * salt
+    fine = formula(stream, batch * 3 * size * size).reshape(batch, 3, size, size)
+    patch = formula(stream + 1, batch * 3 * coarse * coarse).reshape(batch, 3, coarse, coarse)
+    patch = patch.repeat(PATCH, 2).repeat(PATCH, 3)[:, :, :size, :size]
+    level = formula(stream + 2, batch * 3).reshape(batch, 3, 1, 1)
+    return torch.from_numpy((fine + patch) + level)
+
+
+def labels(batch):
+    """(batch, 6) zeros and ones: COVID, five lesions. Every second picture has no lesion."""
+    y = torch.zeros(batch, OUTPUTS)
+    for i in range(batch):
+        y[i, 0] = (i + i // 2) % 2
+        for k in range(OUTPUTS - 1):
+            y[i, 1 + k] = i % 2 == 1 and (i + k) % 3 == 0
+    return y
+
+
+def loss(logits, y):
+    """The paper's: lesion terms only where a lesion is positive, COVID five times, mean over batch x 6."""
+    terms = torch.nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="none")
+    weight = torch.ones_like(terms)
+    weight[:, 0] = 5
+    weight[:, 1:] *= y[:, 1:].sum(1, keepdim=True) > 0
+    return (terms * weight).mean()

@@ -26,7 +26,12 @@ static struct image make_image(int64_t i)
 
 static void write_shard(const char *folder, struct error *err)
 {
-    struct shard_info info = {"loadertest", SPLIT_TRAIN, 0, 1, STORED, false, true, ""};
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < IMAGES; i++) {
+        bytes += STORED * STORED * (1 + 2 * (i % 2));
+    }
+    struct shard_info info = {.dataset = "loadertest", .split = SPLIT_TRAIN, .count = 1, .synthetic = true, .settings = "",
+                              .pixel_bytes = bytes}; /* original size: grey and RGB side by side */
     struct shard_writer *w = shard_create(folder, &info, IMAGES, err);
     EXPECT(w != NULL, "%s", err->message);
     for (int64_t i = 0; w && i < IMAGES; i++) {

@@ -1,0 +1,88 @@
+/* cmd_pack.c - `ladnn pack`: image folder and CSV to shards, with a reconciliation report. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "io/commands.h"
+#include "io/dataset_summary.h"
+#include "io/pack.h"
+
+/* The folder that the manifest's names are relative to: --images, else --in, else the manifest's own. */
+static char *image_folder(struct settings *s)
+{
+    const char *images = settings_string(s, "pack.images"), *in = settings_string(s, "pack.in");
+    const char *manifest = settings_string(s, "pack.manifest"), *slash = strrchr(manifest, '/');
+    if (*images || *in) return mem_string(*images ? images : in);
+    return slash ? mem_format("%.*s", (int)(slash - manifest + 1), manifest) : mem_string(".");
+}
+
+static void check_settings(struct settings *s, const struct pack_options *o)
+{
+    static const char hint[] = "ladnn pack --preset covid-ct --in DIR --out DIR, or ladnn pack --manifest CSV --out DIR";
+    CHECK_HINT(*o->out, hint, "pack.out is not set: where shall the shards go?");
+    CHECK_HINT(!o->covid_ct || *settings_string(s, "pack.in"), hint, "pack.in is not set: the preset needs the data set's folder");
+    CHECK_HINT(o->covid_ct || *o->manifest, hint, "neither pack.preset nor pack.manifest is set");
+    CHECK_HINT(!o->covid_ct || !*o->manifest, hint, "pack.preset and pack.manifest exclude each other");
+    CHECK(!o->gzip || o->size, "pack.filter = gzip needs images of one size (pack.size)");
+}
+
+/* Short lists are for the reader's eye; the whole report is in a file. */
+static void print_headings(const struct text *report)
+{
+    for (const char *line = report->data; line && *line;) {
+        size_t length = strcspn(line, "\n");
+        if (*line != ' ') printf("%.*s\n", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+}
+
+static void print_result(const struct pack_options *o, const struct pack_result *result)
+{
+    struct error err = {0};
+    struct text table = {0};
+    struct dataset *d = dataset_open(o->out, &err);
+    if (!d) die_error(&err);
+    print_headings(&result->report);
+    dataset_print(&table, d);
+    printf("lists: %s/%s-report.txt\n\n%s\nresearch use only: not for diagnosis\n", o->out, o->name, table.data);
+    text_free(&table);
+    dataset_close(d);
+}
+
+static int run(struct settings *s)
+{
+    char *folder = image_folder(s);
+    struct pack_options o = {.folder = folder,
+                             .manifest = settings_string(s, "pack.manifest"),
+                             .covid_ct = !strcmp(settings_string(s, "pack.preset"), "covid-ct"),
+                             .out = settings_string(s, "pack.out"),
+                             .name = settings_string(s, "pack.name"),
+                             .size = (int)settings_int(s, "pack.size"),
+                             .shards = (int)settings_int(s, "pack.shards"),
+                             .strict = settings_bool(s, "pack.strict"),
+                             .by_figure = settings_bool(s, "pack.by_figure"),
+                             .gzip = !strcmp(settings_string(s, "pack.filter"), "gzip")};
+    struct pack_result result;
+    struct error err = {0};
+    double start = clock_s();
+    check_settings(s, &o);
+    if (pack_run(&result, &o, &err)) {
+        if (result.report.length) fputs(result.report.data, stdout);
+        fflush(stdout);
+        die_error(&err);
+    }
+    print_result(&o, &result);
+    log_info("packed %s in %.1f s", o.name, clock_s() - start);
+    text_free(&result.report);
+    mem_free(folder);
+    return 0;
+}
+
+const struct command command_pack = {.name = "pack",
+                                     .groups = "pack",
+                                     .summary = "image folder and CSV to HDF5 shards, split by patient",
+                                     .usage = "--preset covid-ct --in DIR --out DIR [--name NAME] [--size PIXELS]",
+                                     .positional = NULL,
+                                     .run = run};

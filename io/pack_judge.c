@@ -1,0 +1,144 @@
+/* pack_judge.c - reads every file once before anything is written: what cannot be decoded, what is not what its name
+ * says, which files have the same bytes. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "io/pack_private.h"
+
+int pack_decode(struct image *image, struct verdict *v, const char *folder, const char *file, struct error *err)
+{
+    uint8_t *data;
+    size_t bytes;
+    *image = (struct image){0};
+    char *path = path_join(folder, file);
+    int status = file_read(&data, &bytes, path, err);
+    if (!status) {
+        v->format = image_format_of(data, bytes);
+        sha256_of(v->sha256, data, bytes);
+        status = image_decode(image, data, bytes, path, err);
+        mem_free(data);
+    }
+    mem_free(path);
+    if (status) return -1;
+    image_simplify_grey(image);
+    v->height = image->height;
+    v->width = image->width;
+    v->channels = image->channels;
+    return 0;
+}
+
+struct verdict *pack_judge(const struct manifest *m, const char *folder)
+{
+    struct verdict *verdicts = NEW_ARRAY(struct verdict, m->count);
+    struct progress progress;
+    int done = 0;
+    progress_start(&progress, m->count, "read");
+#pragma omp parallel for schedule(dynamic)
+    for (int i = 0; i < m->count; i++) {
+        struct error err = {0};
+        struct image image;
+        verdicts[i].good = pack_decode(&image, &verdicts[i], folder, m->rows[i].file, &err) == 0;
+        if (!verdicts[i].good) verdicts[i].why = mem_string(err.message);
+        image_free(&image);
+#pragma omp critical(pack_progress)
+        progress_update(&progress, ++done, "images");
+    }
+    progress_end(&progress);
+    return verdicts;
+}
+
+void pack_verdicts_free(struct verdict *v, int count)
+{
+    for (int i = 0; i < count; i++) mem_free(v[i].why);
+    mem_free(v);
+}
+
+/* ---- report ---- */
+
+static bool is_misnamed(const char *file, enum image_format format)
+{
+    const char *dot = strrchr(file, '.');
+    if (!dot) return false;
+    return format == IMAGE_JPEG ? !strcasecmp(dot, ".png") : !strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg");
+}
+
+static void report_unreadable(struct pack_result *result, const struct manifest *m, const struct verdict *v)
+{
+    struct text list = {0};
+    for (int i = 0; i < m->count; i++)
+        if (!v[i].good) {
+            result->bad++;
+            text_add(&list, "  %s\n", v[i].why);
+        }
+    text_add(&result->report, "unreadable images, left out: %" PRId64 "\n%s", result->bad, list.length ? list.data : "");
+    text_free(&list);
+}
+
+static void report_misnamed(struct pack_result *result, const struct manifest *m, const struct verdict *v)
+{
+    struct text list = {0};
+    for (int i = 0; i < m->count; i++)
+        if (v[i].good && is_misnamed(m->rows[i].file, v[i].format)) {
+            result->misnamed++;
+            text_add(&list, "  %s holds %s data\n", m->rows[i].file, v[i].format == IMAGE_JPEG ? "JPEG" : "PNG");
+        }
+    text_add(&result->report, "images whose name says another format, read by content: %" PRId64 "\n%s", result->misnamed,
+             list.length ? list.data : "");
+    text_free(&list);
+}
+
+struct digest {
+    const uint8_t *sha256;
+    int row;
+};
+
+static int compare_digests(const void *a, const void *b)
+{
+    const struct digest *x = a, *y = b;
+    int order = memcmp(x->sha256, y->sha256, 32);
+    return order ? order : (x->row > y->row) - (x->row < y->row);
+}
+
+static void add_pair(struct text *list, const struct manifest_row *a, const struct manifest_row *b)
+{
+    bool labels = a->covid != b->covid || memcmp(a->lesion, b->lesion, LESION_COUNT);
+    const char *across = a->split != b->split ? ": ACROSS SPLITS" : "", *differ = labels ? ": WITH DIFFERENT LABELS" : "";
+    text_add(list, "  %s (%s) and %s (%s)%s%s\n", a->file, split_names[a->split], b->file, split_names[b->split], across, differ);
+    if (*across) log_warn("%s in %s and %s in %s are the same file", a->file, split_names[a->split], b->file, split_names[b->split]);
+}
+
+static void report_duplicates(struct pack_result *result, const struct manifest *m, const struct verdict *v)
+{
+    struct digest *digests = NEW_ARRAY(struct digest, m->count);
+    struct text list = {0};
+    int count = 0;
+    for (int i = 0; i < m->count; i++)
+        if (v[i].good) digests[count++] = (struct digest){v[i].sha256, i};
+    if (count) qsort(digests, (size_t)count, sizeof *digests, compare_digests);
+    for (int i = 1, first = 0; i < count; i++) {
+        if (memcmp(digests[i].sha256, digests[first].sha256, 32)) {
+            first = i;
+            continue;
+        }
+        result->duplicates++;
+        add_pair(&list, &m->rows[digests[first].row], &m->rows[digests[i].row]);
+    }
+    text_add(&result->report, "images with the same bytes as another: %" PRId64 "\n%s", result->duplicates,
+             list.length ? list.data : "");
+    text_free(&list);
+    mem_free(digests);
+}
+
+void pack_report(struct pack_result *result, const struct manifest *m, const struct verdict *v)
+{
+    report_unreadable(result, m, v);
+    report_misnamed(result, m, v);
+    report_duplicates(result, m, v);
+    for (int i = 0; i < m->count; i++) result->images[m->rows[i].split] += v[i].good;
+}

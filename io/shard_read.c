@@ -1,0 +1,318 @@
+/* shard_read.c - opens one shard file, judges it and reads its pixels.
+ *
+ * DESIGN: a file may be truncated or altered anywhere. Types and shapes are compared with the format before anything is
+ * read, sizes with the file's length before anything is allocated, and all that is read with a checksum: a shard that
+ * opens holds the labels that were written, and a picture that is handed out the pixels that were written. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "io/hdf5_call.h"
+#include "io/shard_format.h"
+
+static int damaged(const struct shard *s, struct error *err, const char *what)
+{
+    error_set(err, "%s: damaged: %s", s->path, what);
+    return error_hint(err, "make the data set again with ladnn pack, or copy it again");
+}
+
+/* ---- attributes ---- */
+
+static int read_kind(struct shard *s, struct error *err)
+{
+    char *format = NULL;
+    int64_t version = 0;
+    int status = hdf5_read_text(s->h5, s->path, "format", &format, err);
+    if (!status && strcmp(format, "ladnn-shard")) status = error_set(err, "%s: not a shard of ladnn ('%s')", s->path, format);
+    if (!status) status = hdf5_read_int(s->h5, s->path, "format_version", &version, err);
+    if (!status && version != SHARD_FORMAT_VERSION) {
+        status = error_set(err, "%s: shard format %" PRId64 ", this program reads %d", s->path, version, SHARD_FORMAT_VERSION);
+        error_hint(err, "pack the data set again, or use the version of ladnn that wrote it");
+    }
+    mem_free(format);
+    return status;
+}
+
+static int read_texts(struct shard *s, struct error *err)
+{
+    char *split = NULL;
+    struct shard_info *info = &s->info;
+    int status = hdf5_read_text(s->h5, s->path, "dataset", (char **)&info->dataset, err) ||
+                 hdf5_read_text(s->h5, s->path, "set_id", (char **)&info->set_id, err) ||
+                 hdf5_read_text(s->h5, s->path, "settings", (char **)&info->settings, err) ||
+                 hdf5_read_text(s->h5, s->path, "tool", (char **)&info->tool, err) ||
+                 hdf5_read_text(s->h5, s->path, "split", &split, err)
+                     ? -1
+                     : 0;
+    int found = split ? split_from_name(split) : -1;
+    if (!status && found < 0) status = damaged(s, err, "an unknown split");
+    if (found >= 0) info->split = (enum split)found;
+    mem_free(split);
+    return status;
+}
+
+static int read_number(struct shard *s, const char *name, int64_t least, int64_t most, int64_t *value, struct error *err)
+{
+    if (hdf5_read_int(s->h5, s->path, name, value, err)) return -1;
+    return *value < least || *value > most ? damaged(s, err, name) : 0;
+}
+
+static int read_numbers(struct shard *s, struct error *err)
+{
+    int64_t index, count, images, size, channels, synthetic, by_figure;
+    if (read_number(s, "shard_count", 1, 99999, &count, err) || read_number(s, "shard_index", 0, count - 1, &index, err) ||
+        read_number(s, "images", 1, SHARD_IMAGES_MAX, &images, err) ||
+        read_number(s, "size", 0, SHARD_SIDE_MAX, &size, err) || read_number(s, "channels", 0, 3, &channels, err) ||
+        read_number(s, "synthetic", 0, 1, &synthetic, err) || read_number(s, "by_figure", 0, 1, &by_figure, err))
+        return -1;
+    if (size ? channels != 1 && channels != 3 : channels != 0) return damaged(s, err, "the number of channels");
+    s->info.index = (int)index;
+    s->info.count = (int)count;
+    s->info.images = images;
+    s->info.size = (int)size;
+    s->info.channels = (int)channels;
+    s->info.synthetic = synthetic;
+    s->info.by_figure = by_figure;
+    return 0;
+}
+
+/* ---- columns ---- */
+
+static int read_strings(struct shard *s, struct error *err)
+{
+    size_t file, patient, figure;
+    int64_t n = s->info.images;
+    if (hdf5_read_strings(s->h5, s->path, "file", n, &s->file, &file, err) ||
+        hdf5_read_strings(s->h5, s->path, "patient", n, &s->patient, &patient, err) ||
+        hdf5_read_strings(s->h5, s->path, "figure", n, &s->figure, &figure, err))
+        return -1;
+    for (size_t i = 0; i < (size_t)n; i++) {
+        s->items[i].file = s->file + i * file;
+        s->items[i].patient = s->patient + i * patient;
+        s->items[i].figure = s->figure + i * figure;
+    }
+    return 0;
+}
+
+struct columns {
+    uint8_t *covid, *lesion, *sha;
+    int32_t *shape;
+    uint32_t *crc;
+};
+
+static int read_arrays(struct shard *s, struct columns *c, struct error *err)
+{
+    hsize_t n = (hsize_t)s->info.images, lesion[2] = {n, LESION_COUNT}, sha[2] = {n, 32}, shape[2] = {n, 3};
+    return hdf5_read_array(s->h5, s->path, "covid", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1, &n, c->covid, err) ||
+           hdf5_read_array(s->h5, s->path, "lesion", H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, lesion, c->lesion, err) ||
+           hdf5_read_array(s->h5, s->path, "source_sha256", H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, sha, c->sha, err) ||
+           hdf5_read_array(s->h5, s->path, "shape", H5T_STD_I32LE, H5T_NATIVE_INT32, 2, shape, c->shape, err) ||
+           hdf5_read_array(s->h5, s->path, "crc32c", H5T_STD_U32LE, H5T_NATIVE_UINT32, 1, &n, c->crc, err);
+}
+
+static void fill_items(struct shard *s, const struct columns *c)
+{
+    for (size_t i = 0; i < (size_t)s->info.images; i++) {
+        struct shard_item *item = &s->items[i];
+        item->covid = c->covid[i];
+        memcpy(item->lesion, c->lesion + i * LESION_COUNT, LESION_COUNT);
+        memcpy(item->source_sha256, c->sha + i * 32, 32);
+        item->height = c->shape[3 * i];
+        item->width = c->shape[3 * i + 1];
+        item->channels = c->shape[3 * i + 2];
+        item->crc32c = c->crc[i];
+    }
+}
+
+static bool item_is_sound(const struct shard *s, const struct shard_item *item)
+{
+    const struct shard_info *info = &s->info;
+    if (!*item->patient || !*item->file || (item->covid != 0 && item->covid != 1)) return false;
+    for (int l = 0; l < LESION_COUNT; l++)
+        if (item->lesion[l] > 1) return false;
+    if (info->size) return item->height == info->size && item->width == info->size && item->channels == info->channels;
+    return item->height >= 1 && item->height <= SHARD_SIDE_MAX && item->width >= 1 && item->width <= SHARD_SIDE_MAX &&
+           (item->channels == 1 || item->channels == 3);
+}
+
+static int check_metadata(struct shard *s, struct error *err)
+{
+    int64_t want;
+    if (hdf5_read_int(s->h5, s->path, "metadata_crc32c", &want, err)) return -1;
+    if (shard_metadata_crc(&s->info, s->items) != want)
+        return damaged(s, err, "a label, a name or an attribute is not what was written");
+    for (int64_t i = 0; i < s->info.images; i++)
+        if (!item_is_sound(s, &s->items[i])) return damaged(s, err, s->items[i].file);
+    return 0;
+}
+
+static int read_columns(struct shard *s, struct error *err)
+{
+    size_t n = (size_t)s->info.images;
+    s->items = NEW_ARRAY(struct shard_item, n);
+    struct columns c = {mem_zero(n), mem_zero(n * LESION_COUNT), mem_zero(n * 32), NEW_ARRAY(int32_t, 3 * n),
+                        NEW_ARRAY(uint32_t, n)};
+    int status = read_strings(s, err) || read_arrays(s, &c, err) ? -1 : 0;
+    if (!status) fill_items(s, &c);
+    mem_free(c.covid);
+    mem_free(c.lesion);
+    mem_free(c.sha);
+    mem_free(c.shape);
+    mem_free(c.crc);
+    return status ? status : check_metadata(s, err);
+}
+
+/* ---- where the pixels are ---- */
+
+/* The dataset's rank and dims as wanted, bytes, and no filter but gzip. */
+static int check_pixels(struct shard *s, int rank, const hsize_t *want, struct error *err)
+{
+    hsize_t dims[H5S_MAX_RANK];
+    hid_t space = H5Dget_space(s->pixels), type = H5Dget_type(s->pixels), create = H5Dget_create_plist(s->pixels);
+    bool sound = H5Sget_simple_extent_ndims(space) == rank && H5Sget_simple_extent_dims(space, dims, NULL) == rank &&
+                 !memcmp(dims, want, (size_t)rank * sizeof *want) && H5Tequal(type, H5T_STD_U8LE) > 0;
+    sound = sound && H5Pget_layout(create) == (s->info.size ? H5D_CHUNKED : H5D_CONTIGUOUS);
+    if (sound && s->info.size) {
+        hsize_t chunk[4];
+        unsigned flags, setting[4];
+        size_t settings = 4;
+        int filters = H5Pget_nfilters(create);
+        sound = H5Pget_chunk(create, 4, chunk) == 4 && chunk[0] == 1 && !memcmp(chunk + 1, want + 1, 3 * sizeof *want);
+        s->info.gzip = filters == 1;
+        sound = sound && (filters == 0 || (filters == 1 && H5Pget_filter2(create, 0, &flags, &settings, setting, 0, NULL,
+                                                                          NULL) == H5Z_FILTER_DEFLATE));
+    }
+    H5Pclose(create);
+    H5Tclose(type);
+    H5Sclose(space);
+    return sound ? 0 : damaged(s, err, "the pixels have another shape or layout than the format says");
+}
+
+static int find_chunks(struct shard *s, struct error *err)
+{
+    for (int64_t i = 0; i < s->info.images; i++) {
+        hsize_t where[4] = {(hsize_t)i, 0, 0, 0}, bytes = 0;
+        unsigned skipped;
+        haddr_t address = HADDR_UNDEF;
+        if (H5Dget_chunk_info_by_coord(s->pixels, where, &skipped, &address, &bytes) < 0 || address == HADDR_UNDEF ||
+            bytes != shard_item_bytes(&s->items[i]))
+            return damaged(s, err, "an image's chunk is missing");
+        s->address[i] = address;
+    }
+    return 0;
+}
+
+static int find_pixels(struct shard *s, struct error *err)
+{
+    hsize_t side = (hsize_t)s->info.size, dims[4] = {(hsize_t)s->info.images, side, side, (hsize_t)s->info.channels}, flat = 0;
+    for (int64_t i = 0; i < s->info.images; i++) flat += shard_item_bytes(&s->items[i]);
+    s->pixels = H5Dopen2(s->h5, side ? "images" : "pixels", H5P_DEFAULT);
+    if (s->pixels < 0) return hdf5_fail(err, s->path, "find the pixels");
+    if (side ? check_pixels(s, 4, dims, err) : check_pixels(s, 1, &flat, err)) return -1;
+    if (s->info.gzip) return 0;
+    s->address = NEW_ARRAY(uint64_t, s->info.images);
+    if (side && find_chunks(s, err)) return -1;
+    if (!side) {
+        haddr_t address = H5Dget_offset(s->pixels);
+        if (address == HADDR_UNDEF) return damaged(s, err, "the pixels are missing");
+        for (int64_t i = 0; i < s->info.images; i++) {
+            s->address[i] = address;
+            address += shard_item_bytes(&s->items[i]);
+        }
+    }
+    struct stat file;
+    if (fstat(s->fd, &file)) return error_set(err, "%s: %s", s->path, strerror(errno));
+    for (int64_t i = 0; i < s->info.images; i++)
+        if (s->address[i] > (uint64_t)file.st_size || shard_item_bytes(&s->items[i]) > (uint64_t)file.st_size - s->address[i])
+            return damaged(s, err, "the file ends before its pixels");
+    return 0;
+}
+
+/* ---- the file ---- */
+
+static void close_hdf5(struct shard *s)
+{
+    if (s->pixels >= 0) H5Dclose(s->pixels);
+    if (s->h5 >= 0) H5Fclose(s->h5);
+    s->pixels = s->h5 = -1;
+}
+
+int shard_open(struct shard *s, const char *path, struct error *err)
+{
+    *s = (struct shard){.path = mem_string(path), .h5 = -1, .pixels = -1};
+    s->fd = open(path, O_RDONLY | O_CLOEXEC);
+    int status = s->fd < 0 ? error_set(err, "%s: cannot open: %s", path, strerror(errno)) : 0;
+    hdf5_lock();
+    if (!status) s->h5 = hdf5_open(path, err);
+    if (s->h5 < 0 || read_kind(s, err) || read_texts(s, err) || read_numbers(s, err) || read_columns(s, err) ||
+        find_pixels(s, err))
+        status = -1;
+    if (status || !s->info.gzip) close_hdf5(s);
+    hdf5_unlock();
+    if (status) shard_close(s);
+    return status;
+}
+
+void shard_close(struct shard *s)
+{
+    hdf5_lock();
+    close_hdf5(s);
+    hdf5_unlock();
+    if (s->fd >= 0) close(s->fd);
+    mem_free((char *)s->info.dataset);
+    mem_free((char *)s->info.set_id);
+    mem_free((char *)s->info.settings);
+    mem_free((char *)s->info.tool);
+    mem_free(s->file);
+    mem_free(s->patient);
+    mem_free(s->figure);
+    mem_free(s->items);
+    mem_free(s->address);
+    mem_free(s->path);
+    *s = (struct shard){.fd = -1, .h5 = -1, .pixels = -1};
+}
+
+/* ---- pixels ---- */
+
+static int read_plain(const struct shard *s, int64_t i, uint8_t *to, struct error *err)
+{
+    size_t bytes = shard_item_bytes(&s->items[i]), done = 0;
+    while (done < bytes) {
+        ssize_t got = pread(s->fd, to + done, bytes - done, (off_t)(s->address[i] + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return error_set(err, "%s: cannot read image %" PRId64 ": %s", s->path, i, strerror(errno));
+        if (got == 0) return error_set(err, "%s: the file ends within image %" PRId64, s->path, i);
+        done += (size_t)got;
+    }
+    return 0;
+}
+
+static int read_gzip(const struct shard *s, int64_t i, uint8_t *to, struct error *err)
+{
+    hsize_t side = (hsize_t)s->info.size, start[4] = {(hsize_t)i, 0, 0, 0}, count[4] = {1, side, side, (hsize_t)s->info.channels};
+    hsize_t flat = shard_item_bytes(&s->items[i]);
+    hdf5_lock();
+    hid_t from = H5Dget_space(s->pixels), memory = H5Screate_simple(1, &flat, NULL);
+    int status = 0;
+    if (H5Sselect_hyperslab(from, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
+        H5Dread(s->pixels, H5T_NATIVE_UINT8, memory, from, H5P_DEFAULT, to) < 0)
+        status = hdf5_fail(err, s->path, "unpack an image");
+    H5Sclose(memory);
+    H5Sclose(from);
+    hdf5_unlock();
+    return status;
+}
+
+int shard_read(struct shard *s, int64_t i, uint8_t *pixels, struct error *err)
+{
+    const struct shard_item *item = &s->items[i];
+    if (s->info.gzip ? read_gzip(s, i, pixels, err) : read_plain(s, i, pixels, err)) return -1;
+    if (crc32c(0, pixels, shard_item_bytes(item)) == item->crc32c) return 0;
+    error_set(err, "%s: image %" PRId64 " (%s): the pixels are not those that were written (CRC-32C)", s->path, i, item->file);
+    return error_hint(err, "the file was altered or its disk is failing; ladnn inspect --verify lists all such images");
+}
