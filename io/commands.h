@@ -3,5 +3,5 @@
 #define IO_COMMANDS_H
 #include "base/settings.h"
 
-extern const struct command command_pack, command_inspect;
+extern const struct command command_phantom, command_pack, command_inspect;
 #endif

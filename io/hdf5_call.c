@@ -45,27 +45,82 @@ int hdf5_fail(struct error *err, const char *path, const char *what)
     return error_set(err, "%s: cannot %s: %s", path, what, reason);
 }
 
-hid_t hdf5_create_memory(const char *name)
+/* ---- files in memory: HDF5 allocates through these, and what it frees at the end stays ours ---- */
+
+static void *image_alloc(size_t bytes, H5FD_file_image_op_t op, void *memory)
 {
-    enum { GROW_BYTES = 4 << 20 };
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS), file = -1;
-    if (access >= 0 && H5Pset_fapl_core(access, GROW_BYTES, 0) >= 0 &&
-        H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0)
-        file = H5Fcreate(name, H5F_ACC_TRUNC, H5P_DEFAULT, access);
-    H5Pclose(access);
-    return file;
+    (void)op;
+    struct hdf5_memory *m = memory;
+    m->used = bytes;
+    m->room = bytes > m->expected ? bytes : m->expected;
+    return mem_alloc(m->room);
 }
 
-int hdf5_store(hid_t file, const char *path, struct error *err)
+/* HDF5 asks for small steps, so that the file ends where its contents end; they are taken from the room. */
+static void *image_grow(void *image, size_t bytes, H5FD_file_image_op_t op, void *memory)
 {
-    ssize_t bytes = H5Fflush(file, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(file, NULL, 0);
-    if (bytes <= 0) return hdf5_fail(err, path, "finish the file");
-    void *image = mem_alloc((size_t)bytes);
-    int status = H5Fget_file_image(file, image, (size_t)bytes) == bytes ? 0 : hdf5_fail(err, path, "finish the file");
-    if (!status) status = file_write_atomic(path, image, (size_t)bytes, err);
-    mem_free(image);
-    return status;
+    struct hdf5_memory *m = memory;
+    if (!image) return image_alloc(bytes, op, memory);
+    size_t room = bytes > m->room ? bytes + bytes / 2 : m->room;
+    if (room > m->room) image = mem_grow(image, m->used, room);
+    m->room = room;
+    m->used = bytes;
+    return image;
 }
+
+static herr_t image_take(void *image, H5FD_file_image_op_t op, void *memory)
+{
+    if (op == H5FD_FILE_IMAGE_OP_FILE_CLOSE)
+        ((struct hdf5_memory *)memory)->image = image;
+    else
+        mem_free(image);
+    return 0;
+}
+
+static void *same(void *memory)
+{
+    return memory;
+}
+
+static herr_t keep(void *memory)
+{
+    (void)memory;
+    return 0;
+}
+
+int hdf5_memory_open(struct hdf5_memory *m, size_t expected_bytes)
+{
+    enum { GROW_BYTES = 1 << 12, METADATA_BYTES = 1 << 20 };
+    *m = (struct hdf5_memory){.file = -1, .expected = expected_bytes + METADATA_BYTES};
+    H5FD_file_image_callbacks_t buffer = {.image_malloc = image_alloc, .image_realloc = image_grow, .image_free = image_take,
+                                          .udata_copy = same, .udata_free = keep, .udata = m};
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (access >= 0 && H5Pset_fapl_core(access, GROW_BYTES, 0) >= 0 &&
+        H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 && H5Pset_file_image_callbacks(access, &buffer) >= 0)
+        m->file = H5Fcreate("a shard in memory", H5F_ACC_TRUNC, H5P_DEFAULT, access); /* a file of that name would be read */
+    if (access >= 0) H5Pclose(access);
+    return m->file < 0 ? -1 : 0;
+}
+
+int hdf5_memory_store(struct hdf5_memory *m, const char *path, struct error *err)
+{
+    hsize_t bytes = 0;
+    herr_t status = H5Fflush(m->file, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_filesize(m->file, &bytes);
+    if (status >= 0) status = H5Fclose(m->file);
+    if (status < 0) return hdf5_fail(err, path, "finish the file");
+    m->file = -1;
+    ASSERT(m->image && bytes <= m->used);
+    return file_write_atomic(path, m->image, bytes, err);
+}
+
+void hdf5_memory_close(struct hdf5_memory *m)
+{
+    if (m->file >= 0) H5Fclose(m->file);
+    mem_free(m->image);
+    *m = (struct hdf5_memory){.file = -1};
+}
+
+/* ---- reading files, arrays, attributes, strings ---- */
 
 hid_t hdf5_open(const char *path, struct error *err)
 {

@@ -3,7 +3,8 @@
  * DESIGN: (1) one lock around every use of the library, taken by the public functions of io/; the helpers below expect
  * it held. (2) HDF5 never writes to a disk. When a write fails (disk full) the library keeps the broken file in its
  * tables and crashes when the program ends (seen with 1.10.8), so files are built in memory (core driver) and stored by
- * file_write_atomic. (3) Files use the 1.10 format, whose metadata carry checksums: a flipped byte of a header is an
+ * file_write_atomic. Their bytes are taken over when HDF5 frees them: H5Fget_file_image would copy them, with a wrong
+ * checksum in the first block. (3) Files use the 1.10 format, whose metadata carry checksums: a flipped byte of a header is an
  * error of H5Fopen or H5Dopen and never reaches the parser. (4) Strings have a fixed length; variable ones lie in a heap
  * without a checksum. */
 #ifndef IO_HDF5_CALL_H
@@ -19,10 +20,18 @@ void hdf5_unlock(void);
 /* Fills "PATH: cannot WHAT: <HDF5's innermost reason>". Returns -1. */
 int hdf5_fail(struct error *err, const char *path, const char *what);
 
-/* A new file in memory, or -1. `name` is only for HDF5's records. */
-hid_t hdf5_create_memory(const char *name);
-/* Writes the file in memory to `path`, whole or not at all. The file stays open. */
-int hdf5_store(hid_t file, const char *path, struct error *err);
+/* A new file in memory. The struct must not move while the file is open. */
+struct hdf5_memory {
+    hid_t file;
+    uint8_t *image;     /* ours once the file is closed */
+    size_t used, room;  /* while HDF5 has it: bytes of the file, bytes of the buffer */
+    size_t expected;
+};
+/* `expected_bytes`: about the size it will have; memory for that is taken at once. Returns the HDF5 status. */
+int hdf5_memory_open(struct hdf5_memory *m, size_t expected_bytes);
+/* Closes the file and writes it to `path`, whole or not at all. All other handles on it must be closed. */
+int hdf5_memory_store(struct hdf5_memory *m, const char *path, struct error *err);
+void hdf5_memory_close(struct hdf5_memory *m); /* also after store */
 hid_t hdf5_open(const char *path, struct error *err); /* read only; -1 with err */
 
 /* A dataset of its own, contiguous. Returns the HDF5 status. */

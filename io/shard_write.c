@@ -9,7 +9,7 @@
 #include "io/hdf5_call.h"
 #include "io/shard_format.h"
 
-#ifndef LADNN_VERSION
+#ifndef LADNN_VERSION /* given by the build */
 #define LADNN_VERSION "unknown"
 #endif
 
@@ -19,7 +19,8 @@ struct shard_writer {
     struct shard_item *items;
     int64_t count;  /* appended so far */
     int64_t offset; /* pixel bytes so far */
-    hid_t file, pixels;
+    struct hdf5_memory memory;
+    hid_t pixels;
 };
 
 /* With a size: (N, H, W, C) in chunks of one image; else flat bytes in one piece. */
@@ -71,8 +72,8 @@ struct shard_writer *shard_create(const char *folder, const struct shard_info *g
     w->info.tool = "ladnn " LADNN_VERSION;
     w->items = NEW_ARRAY(struct shard_item, images);
     hdf5_lock();
-    w->file = hdf5_create_memory(w->path);
-    w->pixels = w->file < 0 ? -1 : create_pixels(w->file, &info);
+    int64_t bytes = info.size ? images * info.size * info.size * info.channels : info.pixel_bytes;
+    w->pixels = hdf5_memory_open(&w->memory, (size_t)(info.gzip ? bytes / 2 : bytes)) ? -1 : create_pixels(w->memory.file, &info);
     if (w->pixels < 0) hdf5_fail(err, w->path, "begin the file");
     hdf5_unlock();
     if (w->pixels >= 0) return w;
@@ -149,11 +150,11 @@ static int write_string_columns(struct shard_writer *w)
     int64_t n = w->info.images;
     const char **values = NEW_ARRAY(const char *, n);
     for (int64_t i = 0; i < n; i++) values[i] = w->items[i].file;
-    int status = hdf5_write_strings(w->file, "file", values, n);
+    int status = hdf5_write_strings(w->memory.file, "file", values, n);
     for (int64_t i = 0; i < n; i++) values[i] = w->items[i].patient;
-    status = status || hdf5_write_strings(w->file, "patient", values, n);
+    status = status || hdf5_write_strings(w->memory.file, "patient", values, n);
     for (int64_t i = 0; i < n; i++) values[i] = w->items[i].figure;
-    status = status || hdf5_write_strings(w->file, "figure", values, n);
+    status = status || hdf5_write_strings(w->memory.file, "figure", values, n);
     mem_free(values);
     return status;
 }
@@ -174,12 +175,12 @@ static int write_number_columns(struct shard_writer *w)
         crc[i] = item->crc32c;
         offset[i + 1] = offset[i] + (int64_t)shard_item_bytes(item);
     }
-    int status = hdf5_write_array(w->file, "covid", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1, &n, covid) ||
-                 hdf5_write_array(w->file, "lesion", H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, lesions, lesion) ||
-                 hdf5_write_array(w->file, "source_sha256", H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, sha, source) ||
-                 hdf5_write_array(w->file, "shape", H5T_STD_I32LE, H5T_NATIVE_INT32, 2, three, shape) ||
-                 hdf5_write_array(w->file, "crc32c", H5T_STD_U32LE, H5T_NATIVE_UINT32, 1, &n, crc) ||
-                 (!w->info.size && hdf5_write_array(w->file, "offset", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, &n, offset));
+    int status = hdf5_write_array(w->memory.file, "covid", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1, &n, covid) ||
+                 hdf5_write_array(w->memory.file, "lesion", H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, lesions, lesion) ||
+                 hdf5_write_array(w->memory.file, "source_sha256", H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, sha, source) ||
+                 hdf5_write_array(w->memory.file, "shape", H5T_STD_I32LE, H5T_NATIVE_INT32, 2, three, shape) ||
+                 hdf5_write_array(w->memory.file, "crc32c", H5T_STD_U32LE, H5T_NATIVE_UINT32, 1, &n, crc) ||
+                 (!w->info.size && hdf5_write_array(w->memory.file, "offset", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, &n, offset));
     mem_free(covid);
     mem_free(lesion);
     mem_free(source);
@@ -193,12 +194,12 @@ static int store(struct shard_writer *w, const char *temporary, struct error *er
 {
     hdf5_lock();
     int status = 0;
-    if (write_attributes(w->file, &w->info, shard_metadata_crc(&w->info, w->items)) || write_string_columns(w) ||
+    if (write_attributes(w->memory.file, &w->info, shard_metadata_crc(&w->info, w->items)) || write_string_columns(w) ||
         write_number_columns(w))
         status = hdf5_fail(err, w->path, "add the labels");
     H5Dclose(w->pixels);
     w->pixels = -1;
-    if (!status) status = hdf5_store(w->file, temporary, err);
+    if (!status) status = hdf5_memory_store(&w->memory, temporary, err);
     hdf5_unlock();
     return status;
 }
@@ -240,7 +241,7 @@ void shard_abandon(struct shard_writer *w)
     if (!w) return;
     hdf5_lock();
     if (w->pixels >= 0) H5Dclose(w->pixels);
-    if (w->file >= 0) H5Fclose(w->file);
+    hdf5_memory_close(&w->memory);
     hdf5_unlock();
     for (int64_t i = 0; i < w->count; i++) {
         mem_free((char *)w->items[i].file);

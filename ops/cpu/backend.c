@@ -74,7 +74,8 @@ static void se_forward(const struct tensor *y, float *save, const struct tensor 
 }
 
 static void se_backward(const struct tensor *dx, float *dw1, float *db1, float *dw2, float *db2, const struct tensor *x,
-                        const struct tensor *dy, const float *save, const float *w1, const float *w2, int squeeze, float *scratch_floats)
+                        const struct tensor *dy, const float *save, const float *w1, const float *w2, int squeeze,
+                        float *scratch_floats)
 {
     own()->se_backward(dx, dw1, db1, dw2, db2, x, dy, save, w1, w2, squeeze, scratch_floats);
 }

@@ -1,8 +1,10 @@
 /* conv.c - convolution on the CPU: handles, shards, slices, weights. The work is done by oneDNN's primitives
- * (conv_primitives.c), except the depthwise weight gradient where oneDNN has no fast kernel (kernels.c).
+ * (conv_primitives.c), except the depthwise weight gradient where oneDNN has no fast kernel (kernels.c): it has one for
+ * 3x3 in blocked f32 only, 5x5 falls to its reference loops.
  *
  * Weights are stored in the order in which oneDNN writes the weight gradient, so the optimiser works on both in place.
- * In f32 forward takes them as they are; backward data (and bf16) wants another order, made once per call.
+ * In f32 forward takes them as they are; backward data (and bf16) wants another order, made once per call at about
+ * 0.6 ns per weight and core: a few per cent of a bf16 step, less in f32.
  * Channel slices (DenseNet) go through a dense copy: oneDNN falls to its reference loops on strided channels, and the
  * copy of a slice is about 1 % of the convolution that writes it.
  */
@@ -165,7 +167,8 @@ static const float *bias_seen(const struct conv *c, const float *bias)
 
 /* ---- the three directions ---- */
 
-void cpu_conv_forward(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights, const float *bias, int shards)
+void cpu_conv_forward(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights, const float *bias,
+                      int shards)
 {
     const struct step *held = NULL;
     bias = bias_seen(c, bias);
@@ -222,7 +225,8 @@ static void weights_shard(struct conv *c, float *dweights, float *dbias, const s
     if (convert) primitive_run(&step->reorder, (const void *[]){dweights, written});
 }
 
-void cpu_conv_backward_weights(struct conv *c, float *dweights, float *dbias, const struct tensor *x, const struct tensor *dy, int shards)
+void cpu_conv_backward_weights(struct conv *c, float *dweights, float *dbias, const struct tensor *x, const struct tensor *dy,
+                               int shards)
 {
     const struct conv_shape *p = &c->shape;
     ASSERT(p->training && (p->spec.bias || dbias == NULL));

@@ -56,7 +56,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
         r[REG_RIP] += 2;
         return;
     }
-    sigaction(number, &before, NULL); /* a true fault: it happens again under the old handler */
+    cpuid_faults(false); /* a true fault: it happens again under the old handler */
+    sigaction(number, &before, NULL);
 }
 
 void amx_enter(void)

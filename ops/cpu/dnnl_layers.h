@@ -15,7 +15,8 @@ void cpu_conv_backward_weights(struct conv *c, float *dweights, float *dbias, co
                                int shards);
 void cpu_conv_describe(const struct conv *c, char *text, size_t bytes);
 
-struct linear *cpu_linear_create(const struct linear_spec *spec, int n, bool training, const struct linear *like, struct error *err);
+struct linear *cpu_linear_create(const struct linear_spec *spec, int n, bool training, const struct linear *like,
+                                 struct error *err);
 void cpu_linear_close(struct linear *l);
 size_t cpu_linear_weight_count(const struct linear *l);
 void cpu_linear_weight_import(const struct linear *l, float *stored, const float *torch_order);

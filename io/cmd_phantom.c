@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "io/phantom.h"
-#include "jobs/commands.h"
+#include "io/commands.h"
 
 static enum phantom_set set_of(const char *name)
 {
