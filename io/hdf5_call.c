@@ -102,15 +102,23 @@ int hdf5_memory_open(struct hdf5_memory *m, size_t expected_bytes)
     return m->file < 0 ? -1 : 0;
 }
 
+/* Where the file ends by its own first block (HDF5 File Format Specification 3.0, superblock version 3). The buffer is
+ * longer by what HDF5 had reserved; cut there, any truncation later is an error of H5Fopen. */
+static size_t end_of_file(const struct hdf5_memory *m)
+{
+    enum { VERSION = 8, END = 28 };
+    size_t end = 0;
+    ASSERT(m->image && m->used >= END + 8 && m->image[VERSION] == 3);
+    for (int i = 7; i >= 0; i--) end = end << 8 | m->image[END + i];
+    ASSERT(end <= m->used);
+    return end;
+}
+
 int hdf5_memory_store(struct hdf5_memory *m, const char *path, struct error *err)
 {
-    hsize_t bytes = 0;
-    herr_t status = H5Fflush(m->file, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_filesize(m->file, &bytes);
-    if (status >= 0) status = H5Fclose(m->file);
-    if (status < 0) return hdf5_fail(err, path, "finish the file");
+    if (H5Fclose(m->file) < 0) return hdf5_fail(err, path, "finish the file");
     m->file = -1;
-    ASSERT(m->image && bytes <= m->used);
-    return file_write_atomic(path, m->image, bytes, err);
+    return file_write_atomic(path, m->image, end_of_file(m), err);
 }
 
 void hdf5_memory_close(struct hdf5_memory *m)

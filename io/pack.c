@@ -116,10 +116,11 @@ int pack_run(struct pack_result *result, const struct pack_options *o, struct er
 {
     *result = (struct pack_result){0};
     struct manifest m;
-    if (folder_create(o->out, err) || each_shard(o->out, o->name, refuse_other, NULL, err)) return -1;
+    if (path_exists(o->out) && each_shard(o->out, o->name, refuse_other, NULL, err)) return -1;
     if (o->covid_ct ? manifest_read_covid_ct(&m, o->folder, err) : manifest_read_csv(&m, o->manifest, o->folder, err)) return -1;
     text_add(&result->report, "%s", m.report.data ? m.report.data : "");
     int status = manifest_check_leakage(&m, o->by_figure, err);
+    if (!status) status = folder_create(o->out, err);
     if (!status) status = judge_and_write(result, o, &m, err);
     manifest_free(&m);
     return status;

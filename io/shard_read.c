@@ -207,6 +207,23 @@ static int find_chunks(struct shard *s, struct error *err)
     return 0;
 }
 
+/* Images of their own size lie one behind the other; column offset says so for other readers. */
+static int find_flat(struct shard *s, struct error *err)
+{
+    hsize_t n = (hsize_t)s->info.images;
+    haddr_t base = H5Dget_offset(s->pixels), used = 0;
+    if (base == HADDR_UNDEF) return damaged(s, err, "the pixels are missing");
+    int64_t *offset = NEW_ARRAY(int64_t, n);
+    int status = hdf5_read_array(s->h5, s->path, "offset", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, &n, offset, err);
+    for (hsize_t i = 0; i < n && !status; i++) {
+        if (offset[i] != (int64_t)used) status = damaged(s, err, "the images' offsets");
+        s->address[i] = base + used;
+        used += shard_item_bytes(&s->items[i]);
+    }
+    mem_free(offset);
+    return status;
+}
+
 static int find_pixels(struct shard *s, struct error *err)
 {
     hsize_t side = (hsize_t)s->info.size, dims[4] = {(hsize_t)s->info.images, side, side, (hsize_t)s->info.channels}, flat = 0;
@@ -217,14 +234,7 @@ static int find_pixels(struct shard *s, struct error *err)
     if (s->info.gzip) return 0;
     s->address = NEW_ARRAY(uint64_t, s->info.images);
     if (side && find_chunks(s, err)) return -1;
-    if (!side) {
-        haddr_t address = H5Dget_offset(s->pixels);
-        if (address == HADDR_UNDEF) return damaged(s, err, "the pixels are missing");
-        for (int64_t i = 0; i < s->info.images; i++) {
-            s->address[i] = address;
-            address += shard_item_bytes(&s->items[i]);
-        }
-    }
+    if (!side && find_flat(s, err)) return -1;
     struct stat file;
     if (fstat(s->fd, &file)) return error_set(err, "%s: %s", s->path, strerror(errno));
     for (int64_t i = 0; i < s->info.images; i++)

@@ -32,8 +32,9 @@ static hid_t create_pixels(hid_t file, const struct shard_info *info)
     hid_t space = info->size ? H5Screate_simple(4, dims, NULL) : H5Screate_simple(1, &flat, NULL);
     hid_t create = H5Pcreate(H5P_DATASET_CREATE), access = H5Pcreate(H5P_DATASET_ACCESS);
     H5Pset_obj_track_times(create, 0);
-    H5Pset_fill_time(create, H5D_FILL_TIME_NEVER);
-    H5Pset_chunk_cache(access, 0, 0, 0); /* a chunk is written whole and never again */
+    /* A chunk is written whole and never again. Not together with H5D_FILL_TIME_NEVER: HDF5 1.10.8 then loses the chunk
+     * of a shard of one image. */
+    H5Pset_chunk_cache(access, 0, 0, 0);
     if (info->size) H5Pset_chunk(create, 4, chunk);
     if (info->gzip) H5Pset_deflate(create, 4);
     hid_t set = H5Dcreate2(file, info->size ? "images" : "pixels", H5T_STD_U8LE, space, H5P_DEFAULT, create, access);

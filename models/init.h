@@ -8,9 +8,9 @@
 
 /* values: (elements of param p) in torchvision's order. Random numbers (seed, RANDOM_INIT, p). */
 void init_param(float *values, const struct graph *g, int p, uint64_t seed);
-/* The formula that C and Python share for reference files (tests/reference/formula.py): not random, needs no library.
+/* The formula that C and Python share for reference files (tests/reference/networks.py): not random, needs no library.
  * A number in [-1, 1) with 24 bits, a function of the two integers alone. */
 float init_formula(uint64_t stream, uint64_t element);
-/* Stream p: weights with variance 2 / fan_in, gamma in 0.5 .. 1.5, biases and beta in +-1/8. */
+/* Stream p: weights with variance 2 / fan_in, gamma in 0.5 .. 1.5, biases in +-1/8, beta as far around a centre. */
 void init_param_formula(float *values, const struct graph *g, int p);
 #endif

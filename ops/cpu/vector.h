@@ -69,6 +69,9 @@ INLINE vec vec_min(vec a, vec b)
 
 INLINE float vec_sum(vec v)
 {
+#if defined(VECTOR_AVX512)
+    return _mm512_reduce_add_ps((__m512)v);
+#endif
     float part[LANES];
     memcpy(part, &v, sizeof v);
     for (int step = LANES / 2; step > 0; step /= 2)
@@ -78,15 +81,39 @@ INLINE float vec_sum(vec v)
 
 /* ---- memory ---- */
 
-INLINE vec vec_from_bf16(vec16 h) { return (vec)(__builtin_convertvector(h, uvec) << 16); }
+/* gcc 12 splits __builtin_convertvector into pieces where one instruction does it. */
+INLINE uvec vec_widen(vec16 h)
+{
+#if defined(VECTOR_AVX512)
+    return (uvec)_mm512_cvtepu16_epi32((__m256i)h);
+#elif defined(__AVX2__)
+    return (uvec)_mm256_cvtepu16_epi32((__m128i)h);
+#else
+    return __builtin_convertvector(h, uvec);
+#endif
+}
+
+INLINE vec vec_from_bf16(vec16 h) { return (vec)(vec_widen(h) << 16); }
 
 /* Round to nearest even; NaN stays NaN. */
 INLINE vec16 vec_to_bf16(vec v)
 {
-    uvec bits = (uvec)v, high = bits >> 16;
-    uvec rounded = (bits + 0x7fff + (high & 1)) >> 16;
+    uvec bits = (uvec)v, rounded = bits + 0x7fff + ((bits >> 16) & 1);
+#if defined(VECTOR_AVX512)
+    static const uint16_t odd[32] = {1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
+    __mmask16 nan = _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
+    __m512i fixed = _mm512_mask_or_epi32((__m512i)rounded, nan, (__m512i)bits, _mm512_set1_epi32(0x400000));
+    return (vec16)_mm512_castsi512_si256(_mm512_permutexvar_epi16(_mm512_loadu_si512(odd), fixed));
+#else
     uvec nan = (uvec)(v != v);
-    return __builtin_convertvector((rounded & ~nan) | ((high | 0x40) & nan), vec16);
+    uvec high = ((rounded & ~nan) | ((bits | 0x400000) & nan)) >> 16;
+#if defined(__AVX2__)
+    __m256i pairs = _mm256_packus_epi32((__m256i)high, (__m256i)high);
+    return (vec16)_mm256_castsi256_si128(_mm256_permute4x64_epi64(pairs, 8));
+#else
+    return __builtin_convertvector(high, vec16);
+#endif
+#endif
 }
 
 INLINE vec vec_load_f32(const void *p, int lanes)
@@ -174,18 +201,42 @@ INLINE ivec vec_load_bytes(const uint8_t *p, int lanes)
         for (int i = 0; i < lanes; i++) part[i] = p[i];
         memcpy(&b, part, sizeof b);
     }
+#if defined(VECTOR_AVX512)
+    return (ivec)_mm512_cvtepu8_epi32((__m128i)b);
+#else
     return __builtin_convertvector(b, ivec);
+#endif
 }
 
 INLINE void vec_store_bytes(uint8_t *p, ivec v, int lanes)
 {
+#if defined(VECTOR_AVX512)
+    vec8 b = (vec8)_mm512_cvtepi32_epi8((__m512i)v);
+#else
     vec8 b = __builtin_convertvector(v, vec8);
+#endif
     if (lanes == LANES) memcpy(p, &b, sizeof b);
     else {
         uint8_t part[LANES];
         memcpy(part, &b, sizeof b);
         for (int i = 0; i < lanes; i++) p[i] = part[i];
     }
+}
+
+/* sums[0..LANES) += v */
+INLINE void vec_add_to_doubles(double *sums, vec v)
+{
+#if defined(VECTOR_AVX512)
+    __m256 low = _mm512_castps512_ps256((__m512)v), high = _mm512_extractf32x8_ps((__m512)v, 1);
+    _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_loadu_pd(sums), _mm512_cvtps_pd(low)));
+    _mm512_storeu_pd(sums + 8, _mm512_add_pd(_mm512_loadu_pd(sums + 8), _mm512_cvtps_pd(high)));
+#elif defined(__AVX2__)
+    __m128 low = _mm256_castps256_ps128((__m256)v), high = _mm256_extractf128_ps((__m256)v, 1);
+    _mm256_storeu_pd(sums, _mm256_add_pd(_mm256_loadu_pd(sums), _mm256_cvtps_pd(low)));
+    _mm256_storeu_pd(sums + 4, _mm256_add_pd(_mm256_loadu_pd(sums + 4), _mm256_cvtps_pd(high)));
+#else
+    for (int i = 0; i < LANES; i++) sums[i] += (double)v[i];
+#endif
 }
 
 /* ---- functions ---- */

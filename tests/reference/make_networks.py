@@ -25,8 +25,8 @@ import networks
 
 # name: backbone, size, batch, salt, gradients?
 CASES = {
-    "vgg16": ("vgg16", 64, 2, 0, True),
-    "resnet18": ("resnet18", 64, 4, 1, True),
+    "vgg16": ("vgg16", 64, 2, 14, True),
+    "resnet18": ("resnet18", 64, 4, 2, True),
     "resnet50": ("resnet50", 64, 4, 1, True),
     "densenet121": ("densenet121", 64, 4, 0, True),
     "densenet169": ("densenet169", 64, 4, 0, True),

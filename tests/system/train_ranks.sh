@@ -2,6 +2,7 @@
 # timeout=900  With train.deterministic the same bits come out of 1, 2 and 4 ranks; without, the same within rounding.
 source "$(dirname "$0")/common.sh.inc"
 small_data
+export -f same_state last_state
 options=(--data shards --set augment.size=64 --set train.batch=11 --set train.epochs=2 --set optim.lr=1e-3 --set train.threads=1
   --set train.deterministic=true --set train.virtual_shards=4)
 
@@ -29,5 +30,6 @@ check "state without overlap" same_state resnet18-1 plain
 expect_error "3 ranks cannot share 4 virtual shards" any "must divide" mpi 3 "$ladnn" train "${options[@]}" --out three
 # The check can fail: another seed gives other bits.
 check "another seed" "$ladnn" train "${options[@]}" --out other --set train.seed=2
+check "another seed's state differs" bash -c '! same_state resnet18-1 other'
 check "another seed differs" bash -c "! cmp -s resnet18-1/predictions.csv other/predictions.csv"
 verdict
