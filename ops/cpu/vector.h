@@ -249,12 +249,10 @@ INLINE vec vec_exp(vec x)
     x = vec_min(vec_all(88), vec_max(vec_all(-87), x));
     vec shifted = x * 1.44269504f + rounder, n = shifted - rounder;
     vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
-    vec p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + (r + 1);
+    /* pairs of terms side by side (Estrin): a long chain of dependent steps would bound the loops that call this */
+    vec r2 = r * r, p45 = r * 8.3334519073e-3f + 4.1665795894e-2f, p67 = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    vec p23 = r * 1.6666665459e-1f + 5.0000001201e-1f;
+    vec p = ((p67 * r2 + p45) * r2 + p23) * r2 + (r + 1);
     return (vec)((uvec)p + ((uvec)shifted << 23));
 }
 

@@ -17,7 +17,7 @@
 enum { OUTPUTS = 6, MAX_IMAGES = 8, SHARDS = 4, LINE = 4096, MEAN_STREAM = 10000, VAR_STREAM = 20000, PIXEL_STREAM = 30000, PATCH = 16 };
 /* How many times torch's own error is allowed. Measured: see `worst` in the output; other orders of summation and other
  * vector widths stay below half of these. */
-static const double times_allowed[] = {[DTYPE_F32] = 8, [DTYPE_BF16] = 4};
+static const double times_allowed[][2] = {[DTYPE_F32] = {8, 8}, [DTYPE_BF16] = {4, 12}}; /* of norms, of single values */
 
 struct split { int images[SHARDS]; };
 struct outcome { /* one network, run once in evaluation and once in training */
@@ -115,8 +115,10 @@ static void run_case(struct outcome *o, const char *line, const struct ops *ops,
     CHECK(sscanf(line, "case %31s %d %d %d %d", backbone, &size, &o->batch, &salt, &gradients) == 5, "bad line: %s", line);
     ASSERT(o->batch <= MAX_IMAGES);
     struct split whole = {{o->batch}};
-    if (!split) split = &whole;
-    if (split->images[1] + split->images[2] + split->images[3] == 0) shards = 1;
+    if (!split) {
+        split = &whole;
+        shards = 1;
+    }
     for (int s = 0; s < shards; s++) largest = split->images[s] > largest ? split->images[s] : largest;
     struct network_options options = {ops, o->dtype, largest, o->batch, shards};
     float *pixels = mem_alloc(sizeof(float) * (size_t)o->batch * 3 * (size_t)size * (size_t)size);
@@ -134,7 +136,7 @@ static void run_case(struct outcome *o, const char *line, const struct ops *ops,
 
 static void compare(struct outcome *o, int kind, const char *what, double got, double want, double unit)
 {
-    double limit = times_allowed[o->dtype] * unit, share = fabs(got - want) / limit;
+    double limit = times_allowed[o->dtype][kind] * unit, share = fabs(got - want) / limit;
     if (!(share <= o->worst[kind])) {
         o->worst[kind] = share;
         snprintf(o->worst_at[kind], sizeof o->worst_at[kind], "%s", what);
@@ -254,7 +256,7 @@ static void check_case(const char *folder, const char *name, const char *backend
 
 static void check_all(const char *folder)
 {
-    static const struct split splits[] = {{{2, 2}}, {{3, 1}}, {{1, 1, 1, 1}}, {{4, 0}}};
+    static const struct split splits[] = {{{2, 2}}, {{3, 1}}, {{1, 1, 1, 1}}, {{0, 4}}}; /* empty shards, too */
     static const char *const in_ref[] = {"resnet18", "densenet121", "efficientnet_b0"};
     for (size_t i = 0; i < sizeof in_ref / sizeof *in_ref; i++) check_case(folder, in_ref[i], "ref", DTYPE_F32, NULL);
     for (int b = 0; backbone_names[b]; b++) check_case(folder, backbone_names[b], "cpu", DTYPE_F32, NULL);
