@@ -1,4 +1,4 @@
-/* builders.h - what graph.c and the family builders (vgg.c, resnet.c, densenet.c, efficientnet.c) share. */
+/* builders.h - what graph.c, graph_nodes.c and the family builders (vgg.c, resnet.c, densenet.c, efficientnet.c) share. */
 #ifndef MODELS_BUILDERS_H
 #define MODELS_BUILDERS_H
 #include "models/graph.h"

@@ -39,4 +39,8 @@ void shard_tree_sum_double(double *const parts[], int shards, size_t count)
     for (size_t i = 0; i < count; i++) parts[0][i] += parts[half][i];
 }
 
-int conv_out_size(int in, int kernel, int stride, int padding) { return (in + 2 * padding - kernel) / stride + 1; }
+int conv_out_size(int in, int kernel, int stride, int padding)
+{
+    int room = in + 2 * padding - kernel;
+    return room < 0 ? 0 : room / stride + 1; /* the kernel does not fit: no output */
+}

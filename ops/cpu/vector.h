@@ -71,12 +71,13 @@ INLINE float vec_sum(vec v)
 {
 #if defined(VECTOR_AVX512)
     return _mm512_reduce_add_ps((__m512)v);
-#endif
+#else
     float part[LANES];
     memcpy(part, &v, sizeof v);
     for (int step = LANES / 2; step > 0; step /= 2)
         for (int i = 0; i < step; i++) part[i] += part[i + step];
     return part[0];
+#endif
 }
 
 /* ---- memory ---- */

@@ -110,18 +110,24 @@ def loss_error(exact, other):
     return max(float((other["loss"] - exact["loss"]).abs()), float(likely))
 
 
+def gradient_errors(exact, other):
+    """Relative errors. A gradient that is zero but for rounding (a beta before a convolution and a norm) has none."""
+    gradients = {key: v for key, v in exact.items() if key.startswith("grad")}
+    largest = max(v.norm() for v in gradients.values())
+    return [float((other[key] - v).norm() / v.norm()) for key, v in gradients.items() if v.norm() > 1e-9 * largest]
+
+
 def write(name):
     case = CASES[name]
     exact, single, half = compute(case, torch.float64), compute(case, torch.float32), compute(case, torch.float32, bf16=True)
-    largest = max((v.norm() for key, v in exact.items() if key.startswith("grad")), default=0)
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), f"net_{name}.txt"), "w") as out:
         out.write(f"# made by make_networks.py, torch {torch.__version__}, torchvision {networks.torchvision.__version__}\n")
         out.write("case {} {} {} {} {}\n".format(*case[:4], int(case[4])))
-        if case[4]:  # gradients that are zero in exact arithmetic (a beta before a convolution and a norm) have no relative error
-            shares = [[float((o[key] - v).norm() / v.norm()) for key, v in exact.items()
-                       if key.startswith("grad") and v.norm() > 1e-9 * largest] for o in (single, half)]
+        if case[4]:
+            shares = [gradient_errors(exact, other) for other in (single, half)]
             out.write("typical " + " ".join(f"{statistics.median(s):.3g}" for s in shares) + "\n")
-            print(name, "gradient errors, median and largest:", *[f"{statistics.median(s):.2g} {max(s):.2g}" for s in shares], flush=True)
+            print(name, "gradient errors, float32 and bfloat16, median and largest:",
+                  *[f"{statistics.median(s):.2g} {max(s):.2g}" for s in shares], flush=True)
         out.write(" ".join(["loss", number(exact["loss"])] + [f"{loss_error(exact, other):.3g}" for other in (single, half)]) + "\n")
         for key, value in exact.items():
             if key != "loss":
@@ -147,10 +153,12 @@ def relu_inputs(case, dtype):
 def search(name, salts=24):
     for salt in range(salts):
         case = CASES[name][:3] + (salt, False)
-        pairs = [(a, (a - b).pow(2).mean().sqrt()) for a, b in zip(relu_inputs(case, torch.float64), relu_inputs(case, torch.float32))]
+        both = zip(relu_inputs(case, torch.float64), relu_inputs(case, torch.float32))
+        pairs = [(a, (a - b).pow(2).mean().sqrt()) for a, b in both]
         near = [sum(int((a.abs() < times * error).sum()) for a, error in pairs) for times in (2, 4, 8, 16)]
         off = sum(int((a < 0).sum()) for a, _ in pairs) / sum(a.numel() for a, _ in pairs)
-        print(f"{name} salt {salt}: {near} inputs within 2, 4, 8, 16 x float32's rms error of 0; {100 * off:.1f} % negative", flush=True)
+        print(f"{name} salt {salt}: {near} inputs within 2, 4, 8, 16 x float32's rms error of 0; {100 * off:.1f} % negative",
+              flush=True)
 
 
 if __name__ == "__main__":

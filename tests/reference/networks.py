@@ -25,7 +25,8 @@ def build(backbone):
 def formula(stream, count):
     """init_formula of models/init.c for elements 0 .. count-1: float32 in [-1, 1)."""
     with np.errstate(over="ignore"):
-        z = np.uint64(stream + 1) * np.uint64(0x9E3779B97F4A7C15) + np.arange(count, dtype=np.uint64) * np.uint64(0xD1B54A32D192ED03)
+        z = np.uint64(stream + 1) * np.uint64(0x9E3779B97F4A7C15)
+        z = z + np.arange(count, dtype=np.uint64) * np.uint64(0xD1B54A32D192ED03)
         z = (z ^ z >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ z >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)
@@ -49,13 +50,16 @@ def fill_parameters(net, backbone):
     gamma = {name + ".weight": m for name, m in norms(net).items()}
     beta = {name + ".bias" for name in norms(net)}
     for stream, (name, p) in enumerate(net.named_parameters()):
-        u = formula(stream, p.numel())
+        count = p.numel()
+        u = formula(stream, count)
         if p.dim() > 1:
             values = np.float32(math.sqrt(6.0 / p[0].numel())) * u
         elif name in gamma:
             values = np.float32(1) + np.float32(0.5) * u
-            gamma[name].running_mean.copy_(torch.from_numpy(np.float32(0.25) * formula(MEAN_STREAM + stream, p.numel())))
-            gamma[name].running_var.copy_(torch.from_numpy(np.float32(1) + np.float32(0.5) * formula(VAR_STREAM + stream, p.numel())))
+            mean = np.float32(0.25) * formula(MEAN_STREAM + stream, count)
+            var = np.float32(1) + np.float32(0.5) * formula(VAR_STREAM + stream, count)
+            gamma[name].running_mean.copy_(torch.from_numpy(mean))
+            gamma[name].running_var.copy_(torch.from_numpy(var))
         else:
             values = np.float32(beta_centre(backbone) if name in beta else 0) + np.float32(0.125) * u
         p.copy_(torch.from_numpy(values).reshape(p.shape))

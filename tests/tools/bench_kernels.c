@@ -66,8 +66,8 @@ static void run_se_backward(struct bench *b)
 {
     float *d = b->dw;
     size_t count = (size_t)b->x.c * (size_t)b->squeeze;
-    k->se_backward(&b->dx, d, d + count, d + count + b->squeeze, d + 2 * count + b->squeeze, &b->x, &b->dy, b->save, b->w1, b->w2,
-                   b->squeeze, b->scratch);
+    float *db1 = d + count, *dw2 = db1 + b->squeeze, *db2 = dw2 + count;
+    k->se_backward(&b->dx, d, db1, dw2, db2, &b->x, &b->dy, b->save, b->w1, b->w2, b->squeeze, b->scratch);
 }
 static void run_depthwise_3(struct bench *b) { k->depthwise_backward_weights(b->dw, &b->x, &b->dy, 3, 1, 1); }
 static void run_depthwise_5(struct bench *b) { k->depthwise_backward_weights(b->dw, &b->x, &b->dy, 5, 1, 2); }
@@ -223,9 +223,10 @@ static void measure(const struct item *item, struct bench *b, int threads)
     }
     mem_free(to);
     mem_free(from);
-    printf("%-28s %4d x %3d x %3d  %s  %d threads %8.3f ms", item->name, b->x.c, b->x.h, b->x.w, b->x.dtype == DTYPE_F32 ? "f32 " : "bf16",
-           threads, best * 1e3);
-    if (bytes > 0) printf(" %6.1f GB/s, memcpy %6.1f, ratio %4.2f", bytes / best / 1e9, bytes / best_copy / 1e9, best_copy / best);
+    printf("%-28s %4d x %3d x %3d  %s  %d threads %8.3f ms", item->name, b->x.c, b->x.h, b->x.w,
+           b->x.dtype == DTYPE_F32 ? "f32 " : "bf16", threads, best * 1e3);
+    if (bytes > 0)
+        printf(" %6.1f GB/s, memcpy %6.1f, ratio %4.2f", bytes / best / 1e9, bytes / best_copy / 1e9, best_copy / best);
     if (item->taps) printf(" %6.1f GFLOP/s", 2 * abs(item->taps) * (item->taps < 0 ? small : elements) / best / 1e9);
     printf("\n");
     fflush(stdout);

@@ -35,10 +35,10 @@ static inline double loss_slope(const struct loss *l, float *value)
     return sum / (12 * l->step);
 }
 
-/* gradient[i] against the slope at values[i], for all of them or 48 drawn ones. Returns the largest error / rms. */
+/* gradient[i] against the slope at values[i], for all of them or 400 drawn ones. Returns the largest error / rms. */
 static inline double check_gradient(const char *what, const struct loss *l, float *values, const float *gradient, size_t count)
 {
-    enum { DRAWN = 48 };
+    enum { DRAWN = 400 };
     size_t checks = count < DRAWN ? count : DRAWN, bad = 0, worst_at = 0;
     double squares = 0, worst = 0, want = 0;
     for (size_t i = 0; i < count; i++) squares += (double)gradient[i] * gradient[i];

@@ -117,7 +117,7 @@ static void test_formula(void)
     init_param_formula(v, g, find(g, "bn1.weight"));
     EXPECT(v[0] == 0x1.dcf13cp-1f && v[1] == 0x1.eb0adep-1f && v[2] == 0x1.b43ca2p-1f, "bn1.weight %a", (double)v[0]);
     init_param_formula(v, g, find(g, "bn1.bias"));
-    EXPECT(v[0] == -0x1.e4ee8cp-4f && v[1] == 0x1.9d2ecp-8f && v[2] == -0x1.977a88p-4f, "bn1.bias %a", (double)v[0]);
+    EXPECT(v[0] == 0x1.c3622ep-1f && v[1] == 0x1.019d2ep0f && v[2] == 0x1.cd10bp-1f, "bn1.bias %a", (double)v[0]);
     graph_close(g);
 }
 

@@ -5,7 +5,6 @@
  *
  *     models_parity TESTS-FOLDER [CASE [BACKEND [f32|bf16 [IMAGES-PER-SHARD,...]]]]
  */
-#include <ctype.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -14,10 +13,11 @@
 #include "models/network.h"
 #include "tests/unit/check.h"
 
-enum { OUTPUTS = 6, MAX_IMAGES = 8, SHARDS = 4, LINE = 4096, MEAN_STREAM = 10000, VAR_STREAM = 20000, PIXEL_STREAM = 30000, PATCH = 16 };
-/* How many times torch's own error is allowed. Measured: see `worst` in the output; other orders of summation and other
- * vector widths stay below half of these. */
-static const double times_allowed[][2] = {[DTYPE_F32] = {8, 8}, [DTYPE_BF16] = {4, 12}}; /* of norms, of single values */
+enum { OUTPUTS = 6, MAX_IMAGES = 8, SHARDS = 4, LINE = 4096 };
+enum { MEAN_STREAM = 10000, VAR_STREAM = 20000, PIXEL_STREAM = 30000, PATCH = 16 }; /* tests/reference/networks.py has the same */
+/* How many times torch's own error is allowed, of norms and of single values. Measured: the output says which share was
+ * used; AVX-512 and AVX2, one shard and four stay below half of these. */
+static const double times_allowed[][2] = {[DTYPE_F32] = {8, 8}, [DTYPE_BF16] = {6, 12}};
 
 struct split { int images[SHARDS]; };
 struct outcome { /* one network, run once in evaluation and once in training */
@@ -238,7 +238,8 @@ static void check_case(const char *folder, const char *name, const char *backend
     FILE *f = fopen(path, "r");
     CHECK(f, "%s: cannot open", path);
     snprintf(o.label, sizeof o.label, "%s %s %s", name, backend, dtype == DTYPE_BF16 ? "bf16" : "f32");
-    if (split) snprintf(strchr(o.label, 0), 24, " %d+%d+%d+%d", split->images[0], split->images[1], split->images[2], split->images[3]);
+    const int *images = split ? split->images : NULL;
+    if (images) snprintf(strchr(o.label, 0), 24, " %d+%d+%d+%d", images[0], images[1], images[2], images[3]);
     while (fgets(line, sizeof line, f)) {
         CHECK(strchr(line, '\n'), "%s: line too long", path);
         if (!strncmp(line, "case", 4))
@@ -247,8 +248,8 @@ static void check_case(const char *folder, const char *name, const char *backend
             compare_line(&o, line);
     }
     fclose(f);
-    printf("%-42s %5.1f s, of the limits: norms %.2f (%s), values %.2f (%s)\n", o.label, clock_s() - start, o.worst[0], o.worst_at[0],
-           o.worst[1], o.worst_at[1]);
+    printf("%-42s %5.1f s, of the limits: norms %.2f (%s), values %.2f (%s)\n", o.label, clock_s() - start, o.worst[0],
+           o.worst_at[0], o.worst[1], o.worst_at[1]);
     fflush(stdout);
     network_close(o.n);
     graph_close(o.g);
@@ -264,7 +265,8 @@ static void check_all(const char *folder)
     for (size_t i = 0; i < sizeof in_ref / sizeof *in_ref; i++)
         for (size_t s = 0; s < sizeof splits / sizeof *splits; s++) check_case(folder, in_ref[i], "cpu", DTYPE_F32, &splits[s]);
     if (!ops_cpu.has(DTYPE_BF16)) printf("bf16 is not checked: this machine's cpu backend does not have it\n");
-    for (int b = 0; backbone_names[b] && ops_cpu.has(DTYPE_BF16); b++) check_case(folder, backbone_names[b], "cpu", DTYPE_BF16, NULL);
+    for (int b = 0; backbone_names[b] && ops_cpu.has(DTYPE_BF16); b++)
+        check_case(folder, backbone_names[b], "cpu", DTYPE_BF16, NULL);
 }
 
 int main(int argc, char **argv)
