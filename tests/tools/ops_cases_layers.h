@@ -198,8 +198,8 @@ static inline void conv_case_run(struct run *r, const void *spec)
     r->ops->conv_close(l.conv), r->ops->conv_close(later.conv);
 }
 
-#define CONV(i, o, h, w, k, s, p) .s = {.in_c = i, .out_c = o, .in_h = h, .in_w = w, .kernel = k, .stride = s, .padding = p, .groups = 1}
-#define DEPTHWISE(c, h, w, k, s, p) .s = {.in_c = c, .out_c = c, .in_h = h, .in_w = w, .kernel = k, .stride = s, .padding = p, .groups = c}
+#define CONV(i, o, h, w, k, by, p) .s = {.in_c = i, .out_c = o, .in_h = h, .in_w = w, .kernel = k, .stride = by, .padding = p, .groups = 1}
+#define DEPTHWISE(c, h, w, k, by, p) .s = {.in_c = c, .out_c = c, .in_h = h, .in_w = w, .kernel = k, .stride = by, .padding = p, .groups = c}
 static const struct conv_case conv_cases[] = {
     {CONV(3, 17, 9, 7, 3, 1, 1), &four_shards, 0, 0},
     {CONV(17, 40, 5, 6, 1, 1, 0), &four_shards, 0, 0},

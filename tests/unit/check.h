@@ -14,7 +14,7 @@ static int check_failed, check_passed;
         } else {                                                            \
             check_failed++;                                                 \
             printf("%s:%d: expected %s: ", __FILE__, __LINE__, #condition); \
-            printf("" __VA_ARGS__);                                         \
+            printf(" " __VA_ARGS__);                                         \
             printf("\n");                                                   \
         }                                                                   \
     } while (0)

@@ -1,0 +1,63 @@
+/* ops_backends.h - which CPU backends can be compared on this machine: the table ops_cpu as it is, and the own kernels of
+ * each instruction set in both layouts and both dtypes, whether ops_cpu would choose them here or not. */
+#ifndef TESTS_OPS_BACKENDS_H
+#define TESTS_OPS_BACKENDS_H
+#include "tests/tools/ops_cases_kernels.h"
+#include "tests/tools/ops_cases_layers.h"
+
+/* ops_cpu with the kernels of one instruction set. */
+static inline struct ops ops_with_kernels(const struct kernels *k)
+{
+    struct ops o = ops_cpu;
+    o.norm_sums = k->norm_sums, o.norm_forward = k->norm_forward;
+    o.norm_backward_sums = k->norm_backward_sums, o.norm_backward = k->norm_backward;
+    o.maxpool_forward = k->maxpool_forward, o.maxpool_backward = k->maxpool_backward;
+    o.avgpool_forward = k->avgpool_forward, o.avgpool_backward = k->avgpool_backward;
+    o.se_forward = k->se_forward, o.se_backward = k->se_backward;
+    o.relu_backward = k->relu_backward, o.dropout = k->dropout, o.add = k->add, o.input = k->input;
+    return o;
+}
+
+/* The tables that this CPU can run: those up to the best. */
+static inline int kernels_runnable(const struct kernels *all[3])
+{
+    static const struct kernels *const tables[3] = {&kernels_baseline, &kernels_avx2, &kernels_avx512};
+    const struct kernels *best = kernels_pick();
+    int count = 0;
+    do all[count] = tables[count];
+    while (all[count++] != best);
+    return count;
+}
+
+/* All operations of the table ops_cpu, in its own layout. */
+static inline void compare_table(enum dtype dtype)
+{
+    struct backend b = {.name = "cpu", .ops = &ops_cpu, .kernels = kernels_pick(), .dtype = dtype, .layout = ops_cpu.layout(dtype),
+                        .first_layout = ops_cpu.input_layout(dtype)};
+    conv_cases_run(&b);
+    linear_cases_run(&b);
+    kernel_cases_run(&b);
+}
+
+/* The kernels alone, where ops_cpu would not meet them. */
+static inline void compare_kernels(const struct kernels *k, enum dtype dtype, enum layout layout)
+{
+    struct ops ops = ops_with_kernels(k);
+    struct backend b = {.name = k->isa, .ops = &ops, .kernels = k, .dtype = dtype, .layout = layout, .first_layout = layout};
+    if (layout == LAYOUT_NCHW16C && dtype == DTYPE_F32) b.first_layout = LAYOUT_NCHW;
+    kernel_cases_run(&b);
+}
+
+static inline void compare_everything(void)
+{
+    const struct kernels *all[3];
+    int count = kernels_runnable(all);
+    compare_table(DTYPE_F32);
+    if (ops_cpu.has(DTYPE_BF16)) compare_table(DTYPE_BF16);
+    for (int i = 0; i < count; i++)
+        for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
+            compare_kernels(all[i], dtype, LAYOUT_NHWC);
+            compare_kernels(all[i], dtype, LAYOUT_NCHW16C);
+        }
+}
+#endif
