@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-
 static void read_loss(struct train_config *c, const struct settings *s)
 {
     bool softmax = !strcmp(settings_string(s, "train.loss"), "softmax");
@@ -97,7 +96,7 @@ int train_config_read(struct train_config *c, const struct settings *s, struct e
     c->sync_bn = settings_bool(s, "dist.sync_bn");
     c->overlap = settings_bool(s, "dist.overlap");
     c->timeout_s = settings_float(s, "dist.timeout_s");
-    c->bucket_bytes = (size_t)(settings_float(s, "dist.bucket_mb") * 1e6);
+    c->bucket_bytes = (size_t)(settings_float(s, "dist.bucket_mb") * (1 << 20));
     c->loader = (struct loader_options){.threads = (int)settings_int(s, "loader.threads"),
         .prefetch = (int)settings_int(s, "loader.prefetch"), .cache = settings_bool(s, "loader.cache")};
     return judge(c, s, err);
@@ -131,6 +130,8 @@ void train_config_identity(const struct settings *s, struct text *out)
         if (decides_numbers(row->key)) add_value(s, row, out);
     if (settings_bool(s, "train.deterministic"))
         text_add(out, "train.virtual_shards = %lld\n", (long long)settings_int(s, "train.virtual_shards"));
+    if (settings_int(s, "train.vote_last")) /* which epochs vote is counted from the last one */
+        text_add(out, "train.epochs = %lld\n", (long long)settings_int(s, "train.epochs"));
 }
 
 int train_threads(int setting, int local_size)

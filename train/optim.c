@@ -77,7 +77,7 @@ double optim_step(struct optim *o, float *parameters, float *gradients, double l
     double norm = gradient_norm(gradients, o->count);
     float scale = 1;
     if (!isfinite(norm)) return norm;
-    if (o->spec.clip_norm > 0 && norm > o->spec.clip_norm) scale = (float)(o->spec.clip_norm / (norm + 1e-6));
+    if (o->spec.clip_norm > 0) scale = (float)fmin(1, o->spec.clip_norm / (norm + 1e-6));
     o->steps++;
     if (o->spec.kind == OPTIM_ADAM)
         adam(o, parameters, gradients, lr, scale);

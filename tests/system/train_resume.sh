@@ -18,6 +18,15 @@ for stop in 1 $((steps / 2 - 1)) $((steps / 2)) $((steps / 2 + 1)) $((steps - 1)
   check "record after step $stop" diff <(grep step straight/record.jsonl | grep -v seconds) <(grep step "stop$stop/record.jsonl" | grep -v seconds)
 done
 
+# The figures are what scikit-learn makes of the predictions.
+if /usr/bin/python3 -c 'import sklearn' 2>/dev/null; then
+  check "scikit-learn agrees" /usr/bin/python3 "$tests/reference/check_metrics.py" straight
+  sed 's/"tp": [0-9]*/"tp": 999/' straight/metrics.json >wrong.json && mkdir wrong && cp straight/predictions.csv wrong/ && mv wrong.json wrong/metrics.json
+  check "and would say so" bash -c "! /usr/bin/python3 '$tests/reference/check_metrics.py' wrong"
+else
+  echo "not tested here: scikit-learn is missing"
+fi
+
 # Dropout and stochastic depth are continued too; kill -9 instead of a stop; checkpoints at every step.
 check "straight efficientnet" "$ladnn" train "${options[@]}" $(net efficientnet_b0) --out straight_e
 for delay in 0.7 1.3 2.1; do

@@ -30,34 +30,34 @@ static inline int kernels_runnable(const struct kernels *all[3])
 }
 
 /* All operations of the table ops_cpu, in its own layout. */
-static inline void compare_table(enum dtype dtype)
+static inline void compare_table(enum dtype dtype, int threads)
 {
     struct backend b = {.name = "cpu", .ops = &ops_cpu, .kernels = kernels_pick(), .dtype = dtype, .layout = ops_cpu.layout(dtype),
-                        .first_layout = ops_cpu.input_layout(dtype)};
+                        .first_layout = ops_cpu.input_layout(dtype), .threads = threads};
     conv_cases_run(&b);
     linear_cases_run(&b);
     kernel_cases_run(&b);
 }
 
 /* The kernels alone, where ops_cpu would not meet them. */
-static inline void compare_kernels(const struct kernels *k, enum dtype dtype, enum layout layout)
+static inline void compare_kernels(const struct kernels *k, enum dtype dtype, enum layout layout, int threads)
 {
     struct ops ops = ops_with_kernels(k);
-    struct backend b = {.name = k->isa, .ops = &ops, .kernels = k, .dtype = dtype, .layout = layout, .first_layout = layout};
+    struct backend b = {.name = k->isa, .ops = &ops, .kernels = k, .dtype = dtype, .layout = layout, .first_layout = layout, .threads = threads};
     if (layout == LAYOUT_NCHW16C && dtype == DTYPE_F32) b.first_layout = LAYOUT_NCHW;
     kernel_cases_run(&b);
 }
 
-static inline void compare_everything(void)
+static inline void compare_everything(int threads)
 {
     const struct kernels *all[3];
     int count = kernels_runnable(all);
-    compare_table(DTYPE_F32);
-    if (ops_cpu.has(DTYPE_BF16)) compare_table(DTYPE_BF16);
+    compare_table(DTYPE_F32, threads);
+    if (ops_cpu.has(DTYPE_BF16)) compare_table(DTYPE_BF16, threads);
     for (int i = 0; i < count; i++)
         for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
-            compare_kernels(all[i], dtype, LAYOUT_NHWC);
-            compare_kernels(all[i], dtype, LAYOUT_NCHW16C);
+            compare_kernels(all[i], dtype, LAYOUT_NHWC, threads);
+            compare_kernels(all[i], dtype, LAYOUT_NCHW16C, threads);
         }
 }
 #endif

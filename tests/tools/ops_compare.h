@@ -31,7 +31,8 @@ static struct tolerance tolerances[] = {
     {.name = "conv dbias", .k = 4},     {.name = "conv weights", .k = 0},   {.name = "depthwise dw", .k = 4},
     {.name = "linear y", .k = 4},       {.name = "linear dx", .k = 4},      {.name = "linear dweights", .k = 4},
     {.name = "linear dbias", .k = 4},   {.name = "linear weights", .k = 0}, {.name = "norm sums", .k = 1},
-    {.name = "norm y", .k = 4},         {.name = "norm g", .k = 4},         {.name = "norm sum_g", .k = 4},
+    {.name = "norm y", .k = 4},         {.name = "norm g", .k = 4},         {.name = "silu y", .k = 4},
+    {.name = "silu g", .k = 4},         {.name = "norm sum_g", .k = 4},
     {.name = "norm sum_gx", .k = 4},    {.name = "norm dx", .k = 4},        {.name = "maxpool y", .k = 0},
     {.name = "maxpool dx", .k = 4},     {.name = "avgpool y", .k = 4},      {.name = "avgpool dx", .k = 4},
     {.name = "se y", .k = 4},           {.name = "se save", .k = 4},        {.name = "se dx", .k = 4},
@@ -139,6 +140,7 @@ struct backend {
     const struct kernels *kernels;
     enum dtype dtype;
     enum layout layout, first_layout;
+    int threads; /* of the backend; the reference takes one: the cases are small */
 };
 typedef void case_function(struct run *r, const void *spec);
 
@@ -201,6 +203,7 @@ static inline void compare_case(const struct backend *b, case_function *f, const
     seed++;
     for (int i = 0; i < 3; i++) {
         values_seed(seed);
+        runs[i]->ops->open(i == 0 ? 1 : b->threads);
         f(runs[i], spec);
     }
     ASSERT(got.count == want.count && alone.count == want.count);

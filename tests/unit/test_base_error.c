@@ -155,7 +155,7 @@ static void helpers_fail_when_they_should(void)
     for (size_t i = 0; i < sizeof failing / sizeof failing[0]; i++)
         EXPECT(in_child(failing[i], said, sizeof said) == 1, "helper %zu does not fail", i);
     in_child(false_condition, said, sizeof said);
-    EXPECT_TEXT(said, "expected 0: reason 42");
+    EXPECT_TEXT(said, "expected 0:  reason 42");
     EXPECT_TEXT(said, "0 passed, 1 failed");
 }
 

@@ -1,4 +1,4 @@
-/* ctest: label=fast timeout=600 */
+/* ctest: label=ops timeout=900 */
 /* test_ops_cpu.c - the CPU backend does what ops_ref defines: every operation, odd shapes, f32 and bf16, all own kernels
  * that this CPU can run, and oneDNN once more as on a CPU without AVX-512 (other layout, other kernels). The cases are in
  * tests/tools/ops_cases_*.h; how far results may differ and why is said in tests/tools/ops_compare.h.
@@ -160,7 +160,7 @@ typedef void cases_function(const struct backend *b);
 /* Comparisons of ops_ref with `ops` that failed. */
 static long failures_of(const struct ops *ops, cases_function *cases, bool quiet)
 {
-    const struct backend b = {.name = "copy of ref", .ops = ops, .layout = LAYOUT_NCHW, .first_layout = LAYOUT_NCHW};
+    const struct backend b = {.name = "copy of ref", .ops = ops, .layout = LAYOUT_NCHW, .first_layout = LAYOUT_NCHW, .threads = 1};
     tally = (struct tally){.quiet = quiet, .one_is_enough = quiet};
     cases(&b);
     return tally.failed;
@@ -212,8 +212,7 @@ static void check_avx2_layers(void)
     pid_t child = fork();
     if (child == 0) {
         setenv("ONEDNN_MAX_CPU_ISA", "AVX2", 1);
-        ops_cpu.open(2);
-        compare_table(DTYPE_F32);
+        compare_table(DTYPE_F32, 2);
         printf("oneDNN with AVX2: %ld compared, %ld failed\n", tally.compared, tally.failed);
         fflush(stdout);
         _exit(tally.failed != 0 || tally.compared == 0);
@@ -225,14 +224,11 @@ static void check_avx2_layers(void)
 int main(void)
 {
     check_avx2_layers(); /* before this process has threads */
-    ops_cpu.open(2);
     check_the_comparison();
     tally = (struct tally){0};
-    compare_everything();
-    ops_cpu.open(1);
-    compare_table(DTYPE_F32);
-    ops_cpu.open(3);
-    compare_table(DTYPE_F32);
+    compare_everything(2);
+    compare_table(DTYPE_F32, 1);
+    compare_table(DTYPE_F32, 3);
     EXPECT(tally.compared > 10000 && tally.failed == 0, "%ld comparisons, %ld failed", tally.compared, tally.failed);
     printf("%ld comparisons\n", tally.compared);
     return check_verdict();
