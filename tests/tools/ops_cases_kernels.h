@@ -119,7 +119,7 @@ static inline void norm_case_run(struct run *r, const void *spec)
     ops->norm_backward_sums(sum, squares, &o.dy, c->second ? &o.dy2 : NULL, &o.x, needs_y ? &o.masked : NULL, o.mean, o.inv_std, o.scale,
                             o.shift, o.rows, c->act);
     result_tensor(r, silu ? "silu g" : "norm g", &o.dy, r->values, 1);
-    result_add_double(r, "norm sum_g", sum, channels, r->values, length), result_add_double(r, "norm sum_gx", squares, channels, r->values, length);
+    result_add_double(r, "norm sum_g", sum, channels, length), result_add_double(r, "norm sum_gx", squares, channels, length);
     norm_backward_run(r, c, &o);
     norm_operands_delete(&o);
     tensor_delete(&y);
@@ -128,8 +128,8 @@ static inline void norm_case_run(struct run *r, const void *spec)
 
 static inline void norm_cases_run(const struct backend *b)
 {
-    static const struct shape shapes[] = {{1, 1, 1, 1},   {3, 3, 5, 7},   {1, 17, 4, 3},  {3, 40, 1, 1},  {2, 16, 33, 31},
-                                          {3, 40, 17, 13}, {5, 64, 9, 8}, {2, 144, 8, 8}, {1, 1152, 3, 3}, {4, 17, 40, 28}};
+    static const struct shape shapes[] = {{9, 1, 1, 1},   {3, 3, 5, 7},   {1, 17, 4, 3},  {3, 40, 1, 1},  {2, 16, 25, 21},
+                                          {2, 40, 17, 13}, {5, 64, 9, 8}, {2, 144, 8, 8}, {1, 1152, 3, 3}, {2, 17, 30, 20}};
     static const struct norm_case styles[] = {{.act = ACT_NONE}, {.act = ACT_RELU}, {.act = ACT_SILU}, {.act = ACT_RELU, .residual = true},
                                               {.act = ACT_RELU, .residual = true, .second = true, .rows = true},
                                               {.act = ACT_NONE, .residual = true, .rows = true}, {.act = ACT_SILU, .rows = true, .second = true},
@@ -142,8 +142,8 @@ static inline void norm_cases_run(const struct backend *b)
         }
     const struct norm_case slices[] = {
         {{3, 32, 5, 7}, ACT_RELU, 0, 0, 0, 1, 64, 32},  {{2, 64, 17, 16}, ACT_RELU, 0, 0, 0, 1, 0, 96},  {{2, 24, 6, 5}, ACT_RELU, 0, 0, 1, 0, 32, 0},
-        {{4, 48, 33, 20}, ACT_RELU, 0, 0, 0, 0, 16, 16}, {{1, 17, 3, 3}, ACT_SILU, 0, 1, 0, 1, 16, 0},    {{0, 17, 3, 3}, ACT_RELU, 0, 0, 1, 0, 0, 0},
-        {{8, 32, 56, 28}, ACT_RELU, 0, 0, 0, 0, 0, 0},
+        {{2, 48, 23, 20}, ACT_RELU, 0, 0, 0, 0, 16, 16}, {{1, 17, 3, 3}, ACT_SILU, 0, 1, 0, 1, 16, 0},    {{0, 17, 3, 3}, ACT_RELU, 0, 0, 1, 0, 0, 0},
+        {{4, 32, 56, 28}, ACT_RELU, 0, 0, 0, 0, 0, 0},
     };
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++) compare_case(b, norm_case_run, &slices[i]);
     if (b->layout != LAYOUT_NHWC) return;

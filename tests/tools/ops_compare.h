@@ -96,11 +96,11 @@ static inline void result_add(struct run *r, const char *name, const float *valu
     double unit = (dtype_epsilon(stored) + FLT_EPSILON * sqrt(length)) * sqrt(squares / (double)(count ? count : 1));
     for (size_t i = 0; i < count; i++) result->values[i] = values[i], result->unit[i] = unit;
 }
-static inline void result_add_double(struct run *r, const char *name, const double *values, size_t count, enum dtype stored, double length)
+static inline void result_add_double(struct run *r, const char *name, const double *values, size_t count, double length)
 {
     float *v = NEW_ARRAY(float, count);
     for (size_t i = 0; i < count; i++) v[i] = (float)values[i];
-    result_add(r, name, v, count, stored, length);
+    result_add(r, name, v, count, DTYPE_F32, length);
     for (size_t i = 0; i < count; i++) r->results[r->count - 1].values[i] = values[i];
     mem_free(v);
 }

@@ -73,7 +73,7 @@ static double compare_step(const float *w, double *last, double *way, double *la
     }
     for (int i = 0; i < count; i++) {
         double limit = FLT_EPSILON * (step * largest[i] / 2 + 4 * longest);
-        EXPECT_NEAR(w[i], want[i], largest[i] > 0 ? limit : 0); /* the zeros at the end stay zero exactly */
+        EXPECT_NEAR(w[i], want[i], largest[i] > 0 ? limit : 0); /* alignment: stays zero exactly */
         worst = fmax(worst, fabs(w[i] - want[i]) / limit);
     }
     return worst;
