@@ -62,6 +62,11 @@ static void read_run(struct train_config *c, const struct settings *s)
 static int judge(const struct train_config *c, const struct settings *s, struct error *err)
 {
     int v = c->virtual_shards;
+    if (c->loss.covid_weight <= 0 && !c->loss.lesions)
+        return error_set(err, "train.covid_weight = 0 (%s) leaves the baseline nothing to learn", settings_origin(s, "train.covid_weight"));
+    if (c->vote_last > c->epochs)
+        return error_set(err, "train.vote_last = %d (%s) is above train.epochs = %d (%s)", c->vote_last,
+                         settings_origin(s, "train.vote_last"), c->epochs, settings_origin(s, "train.epochs"));
     if (c->dtype == DTYPE_BF16 && !c->ops->has(DTYPE_BF16)) {
         error_set(err, "train.precision = bf16 (%s): backend '%s' has no bf16 on this CPU", settings_origin(s, "train.precision"),
                   c->ops->name);

@@ -144,12 +144,24 @@ static int begin(struct trainer *t, struct error *err)
     initialise(t);
     if (t->c.resume && trainer_restore(t, &restored, err)) return -1;
     int rc = 0;
-    if (t->run) {
+    if (t->run && !t->c.resume) { /* else a later run would continue from what this one leaves behind */
+        char *checkpoints = run_folder_file(t->run, "checkpoints");
+        rc = folder_remove(checkpoints, err);
+        mem_free(checkpoints);
+    }
+    if (t->run && !rc) {
         rc = run_record_rewind(t->run, restored ? t->at.record_bytes : 0, err);
         if (!rc && !restored) record_start(t);
         if (!rc) rc = write_config(t, err);
     }
     return comm_agree(t->comm, rc, err, "starting the run record");
+}
+
+static int check_paths(const struct train_config *c, struct error *err)
+{
+    if (!*c->data) return error_set(err, "train.data is not set: --data DIR, a folder made by ladnn pack");
+    if (!*c->out) return error_set(err, "train.out is not set: --out DIR, the run folder to make or continue");
+    return 0;
 }
 
 static int open_parts(struct trainer *t, struct error *err)
@@ -184,7 +196,7 @@ struct trainer *trainer_open(const struct settings *s, struct comm *comm, struct
     t->settings = s;
     t->comm = comm;
     t->started_s = t->saved_s = clock_s();
-    if (train_config_read(&t->c, s, err) || open_parts(t, err)) {
+    if (train_config_read(&t->c, s, err) || check_paths(&t->c, err) || open_parts(t, err)) {
         trainer_close(t);
         return NULL;
     }

@@ -16,6 +16,15 @@ expect_error "NaN loss names the batch" any "epoch 1 batch [0-9]+: the (loss|gra
 expect_error "another run's folder" any "holds another run.*optim" "$ladnn" train "${options[@]}" --out nan --set optim.lr=1e-4
 check "overwrite begins anew" "$ladnn" train "${options[@]}" --out nan --set optim.lr=1e-4 --overwrite
 
+# --resume=false begins anew and leaves nothing of the old run to continue from.
+"$ladnn" train "${options[@]}" --out anew --set train.max_steps=5 >/dev/null 2>&1
+"$ladnn" train "${options[@]}" --out anew --set train.max_steps=2 --resume=false >/dev/null 2>&1
+check "continues the new run" "$ladnn" train "${options[@]}" --out anew
+check "whole record" test "$(grep -c '"type": "step"' anew/record.jsonl)" -eq 10
+expect_error "no data named" any "train.data is not set" "$ladnn" train --out a
+expect_error "no folder named" any "train.out is not set" "$ladnn" train --data shards
+expect_error "more votes than epochs" any "train.vote_last = 3.*train.epochs = 1" "$ladnn" train "${options[@]}" --out a --set train.vote_last=3
+
 # A checkpoint of another network under this run's name.
 "$ladnn" train "${options[@]}" --out one --set train.max_steps=1 >/dev/null 2>&1
 "$ladnn" train "${options[@]}" --out two --set train.max_steps=1 --set model.backbone=densenet121 >/dev/null 2>&1
