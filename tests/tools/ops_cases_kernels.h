@@ -83,6 +83,27 @@ static inline void norm_sums_result(struct run *r, const double *values, const d
     for (int i = 0; i < channels; i++) result->values[i] = values[i], result->unit[i] = 1e-6 * scale[i];
 }
 
+/* Sums of g * row_scale (* xhat), over so few channels that their own rms says little: the limit takes the rms that sums of
+ * such terms have, sqrt(sum of squared terms). */
+static inline void norm_terms_result(struct run *r, const char *name, const double *values, const struct norm_operands *o, bool with_xhat)
+{
+    const struct shape s = shape_of(&o->x);
+    struct result *result = result_new(r, name, (size_t)s.c);
+    float *g = tensor_values(&o->dy), *x = tensor_values(&o->x);
+    size_t pixels = (size_t)(s.h * s.w);
+    for (int c = 0; c < s.c; c++) {
+        double squares = 0;
+        for (int n = 0; n < s.n; n++)
+            for (size_t p = 0; p < pixels; p++) {
+                size_t i = ((size_t)n * (size_t)s.c + (size_t)c) * pixels + p;
+                double xhat = ((double)x[i] - o->mean[c]) * o->inv_std[c], term = g[i] * (o->rows ? o->rows[n] : 1) * (with_xhat ? xhat : 1);
+                squares += term * term;
+            }
+        result->values[c] = values[c], result->unit[c] = FLT_EPSILON * (1 + sqrt((double)s.n * (double)pixels)) * sqrt(squares);
+    }
+    mem_free(g), mem_free(x);
+}
+
 static inline void norm_backward_run(struct run *r, const struct norm_case *c, struct norm_operands *o)
 {
     const struct ops *ops = r->ops;
@@ -102,7 +123,6 @@ static inline void norm_case_run(struct run *r, const void *spec)
     const struct norm_case *c = spec;
     const struct ops *ops = r->ops;
     size_t channels = (size_t)c->s.c;
-    double length = fmax(1, (double)c->s.n * c->s.h * c->s.w);
     run_text(r, "norm n%d c%d %dx%d %s%s%s%s%s, x at %d of %d", c->s.n, c->s.c, c->s.h, c->s.w, acts[c->act], c->residual ? " residual" : "",
              c->rows ? " row_scale" : "", c->second ? " dy2" : "", c->add ? " add" : "", c->before, c->before + c->s.c + c->after);
     struct norm_operands o = norm_operands_new(r, c);
@@ -119,7 +139,7 @@ static inline void norm_case_run(struct run *r, const void *spec)
     ops->norm_backward_sums(sum, squares, &o.dy, c->second ? &o.dy2 : NULL, &o.x, needs_y ? &o.masked : NULL, o.mean, o.inv_std, o.scale,
                             o.shift, o.rows, c->act);
     result_tensor(r, silu ? "silu g" : "norm g", &o.dy, r->values, 1);
-    result_add_double(r, "norm sum_g", sum, channels, length), result_add_double(r, "norm sum_gx", squares, channels, length);
+    norm_terms_result(r, "norm sum_g", sum, &o, false), norm_terms_result(r, "norm sum_gx", squares, &o, true);
     norm_backward_run(r, c, &o);
     norm_operands_delete(&o);
     tensor_delete(&y);

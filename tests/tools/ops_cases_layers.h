@@ -111,7 +111,7 @@ static inline void weights_check(struct run *r, const struct layer *l, const cha
     for (size_t i = 0; i < l->stored_count; i++) differ += again[i] != stored[i];
     if (differ) {
         r->strays++;
-        printf("%s: %zu of %zu stored values are not PyTorch's weights nor 0: %s\n", what, differ, l->stored_count, r->text);
+        if (!tally.quiet) printf("%s: %zu of %zu stored values are not PyTorch's weights nor 0: %s\n", what, differ, l->stored_count, r->text);
     }
     mem_free(outside), mem_free(again);
 }

@@ -26,19 +26,21 @@ struct tolerance {
     double worst[2]; /* seen so far, by dtype of the backend */
     long compared;
 };
+/* About twice the largest error measured with the kernels of every instruction set and with oneDNN under AVX2, AVX-512 and
+ * AMX; plain sums in f32 need 1.4, storing as bf16 2.5. Exponentials are good to 2 units in the last place. 0: equality. */
 static struct tolerance tolerances[] = {
-    {.name = "conv y", .k = 4},         {.name = "conv dx", .k = 4},        {.name = "conv dweights", .k = 4},
-    {.name = "conv dbias", .k = 4},     {.name = "conv weights", .k = 0},   {.name = "depthwise dw", .k = 4},
-    {.name = "linear y", .k = 4},       {.name = "linear dx", .k = 4},      {.name = "linear dweights", .k = 4},
-    {.name = "linear dbias", .k = 4},   {.name = "linear weights", .k = 0}, {.name = "norm sums", .k = 1},
-    {.name = "norm y", .k = 4},         {.name = "norm g", .k = 4},         {.name = "silu y", .k = 4},
-    {.name = "silu g", .k = 4},         {.name = "norm sum_g", .k = 4},
-    {.name = "norm sum_gx", .k = 4},    {.name = "norm dx", .k = 4},        {.name = "maxpool y", .k = 0},
-    {.name = "maxpool dx", .k = 4},     {.name = "avgpool y", .k = 4},      {.name = "avgpool dx", .k = 4},
-    {.name = "se y", .k = 4},           {.name = "se save", .k = 4},        {.name = "se dx", .k = 4},
-    {.name = "se dw1", .k = 4},         {.name = "se db1", .k = 4},         {.name = "se dw2", .k = 4},
-    {.name = "se db2", .k = 4},         {.name = "relu dy", .k = 0},        {.name = "dropout y", .k = 4},
-    {.name = "add y", .k = 4},          {.name = "input x", .k = 0},        {.name = "copy", .k = 0},
+    {.name = "conv y", .k = 6},           {.name = "conv dx", .k = 6},          {.name = "conv dweights", .k = 6},
+    {.name = "conv dbias", .k = 6},       {.name = "conv weights", .k = 0},     {.name = "depthwise dw", .k = 6},
+    {.name = "linear y", .k = 6},         {.name = "linear dx", .k = 6},        {.name = "linear dweights", .k = 6},
+    {.name = "linear dbias", .k = 6},     {.name = "linear weights", .k = 0},   {.name = "norm sums", .k = 1},
+    {.name = "norm y", .k = 10},          {.name = "norm g", .k = 6},           {.name = "silu y", .k = 20},
+    {.name = "silu g", .k = 20},          {.name = "norm sum_g", .k = 8},       {.name = "norm sum_gx", .k = 12},
+    {.name = "norm dx", .k = 8},          {.name = "maxpool y", .k = 0},        {.name = "maxpool dx", .k = 8},
+    {.name = "avgpool y", .k = 4},        {.name = "avgpool dx", .k = 4},       {.name = "se y", .k = 6},
+    {.name = "se save", .k = 4},          {.name = "se dx", .k = 6},            {.name = "se dw1", .k = 6},
+    {.name = "se db1", .k = 6},           {.name = "se dw2", .k = 6},           {.name = "se db2", .k = 6},
+    {.name = "relu dy", .k = 0},          {.name = "dropout y", .k = 4},        {.name = "add y", .k = 4},
+    {.name = "input x", .k = 0},          {.name = "copy", .k = 0},
 };
 
 static inline struct tolerance *tolerance_of(const char *name)
@@ -49,6 +51,14 @@ static inline struct tolerance *tolerance_of(const char *name)
 }
 
 static inline double dtype_epsilon(enum dtype dtype) { return dtype == DTYPE_BF16 ? 0x1p-7 : FLT_EPSILON; }
+
+/* ---- the count ---- */
+
+struct tally {
+    long compared, failed;
+    bool quiet, one_is_enough; /* prints nothing; after a failure runs no more cases */
+};
+static struct tally tally;
 
 /* ---- runs and their results ---- */
 
@@ -96,25 +106,16 @@ static inline void result_add(struct run *r, const char *name, const float *valu
     double unit = (dtype_epsilon(stored) + FLT_EPSILON * sqrt(length)) * sqrt(squares / (double)(count ? count : 1));
     for (size_t i = 0; i < count; i++) result->values[i] = values[i], result->unit[i] = unit;
 }
-static inline void result_add_double(struct run *r, const char *name, const double *values, size_t count, double length)
-{
-    float *v = NEW_ARRAY(float, count);
-    for (size_t i = 0; i < count; i++) v[i] = (float)values[i];
-    result_add(r, name, v, count, DTYPE_F32, length);
-    for (size_t i = 0; i < count; i++) r->results[r->count - 1].values[i] = values[i];
-    mem_free(v);
-}
-
 /* Padding lanes must be zero and channels beside a slice as they were. */
 static inline void stray_check(struct run *r, const char *name, const struct tensor *t)
 {
     if (!padding_is_zero(t)) {
         r->strays++;
-        printf("%s: padding lanes are not zero: %s\n", name, r->text);
+        if (!tally.quiet) printf("%s: padding lanes are not zero: %s\n", name, r->text);
     }
     if (!neighbours_are_kept(t)) {
         r->strays++;
-        printf("%s: wrote beside the slice: %s\n", name, r->text);
+        if (!tally.quiet) printf("%s: wrote beside the slice: %s\n", name, r->text);
     }
 }
 /* `stored`: the dtype it has in the backend, in general r->values. */
@@ -143,12 +144,6 @@ struct backend {
     int threads; /* of the backend; the reference takes one: the cases are small */
 };
 typedef void case_function(struct run *r, const void *spec);
-
-struct tally {
-    long compared, failed;
-    bool quiet, one_is_enough; /* prints nothing; after a failure runs no more cases */
-};
-static struct tally tally;
 
 static inline void compare_fail(const struct backend *b, const struct run *r, const char *what, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
