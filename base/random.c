@@ -38,14 +38,23 @@ struct random random_stream(uint64_t seed, enum random_purpose purpose, uint64_t
     return (struct random){.seed = seed, .purpose = (uint32_t)purpose, .a = a, .b = b};
 }
 
-uint64_t random_u64_at(const struct random *r, uint64_t index)
+/* Numbers 2 block and 2 block + 1. */
+static void block_at(uint64_t out[2], const struct random *r, uint64_t block)
 {
-    uint64_t block = index / 2, place = r->a ^ (r->b << 32 | r->b >> 32);
+    uint64_t place = r->a ^ (r->b << 32 | r->b >> 32);
     uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)place, (uint32_t)(place >> 32)};
     uint32_t key[2] = {(uint32_t)r->seed, (uint32_t)(r->seed >> 32) ^ (r->purpose * WEYL_0)};
-    uint32_t out[4];
-    philox4x32(out, counter, key);
-    return index % 2 ? (uint64_t)out[3] << 32 | out[2] : (uint64_t)out[1] << 32 | out[0];
+    uint32_t x[4];
+    philox4x32(x, counter, key);
+    out[0] = (uint64_t)x[1] << 32 | x[0];
+    out[1] = (uint64_t)x[3] << 32 | x[2];
+}
+
+uint64_t random_u64_at(const struct random *r, uint64_t index)
+{
+    uint64_t both[2];
+    block_at(both, r, index / 2);
+    return both[index % 2];
 }
 
 uint32_t random_u32_at(const struct random *r, uint64_t index)
@@ -63,9 +72,14 @@ uint64_t random_u64(struct random *r)
     return random_u64_at(r, r->index++);
 }
 
+static double to_uniform(uint64_t bits)
+{
+    return (double)(bits >> 11) * 0x1p-53;
+}
+
 double random_uniform(struct random *r)
 {
-    return (double)(random_u64(r) >> 11) * 0x1p-53;
+    return to_uniform(random_u64(r));
 }
 
 double random_range(struct random *r, double low, double high)
@@ -74,11 +88,26 @@ double random_range(struct random *r, double low, double high)
     return value < high ? value : low; /* rounding may reach `high` */
 }
 
+static const double TWO_PI = 6.283185307179586476925;
+
+static double box_muller_radius(double u)
+{
+    return sqrt(-2 * log(1 - u)); /* 1 - u lies in (0, 1] */
+}
+
 double random_normal(struct random *r)
 {
-    const double two_pi = 6.283185307179586476925;
-    double radius = sqrt(-2 * log(1 - random_uniform(r))); /* 1 - u lies in (0, 1] */
-    return radius * cos(two_pi * random_uniform(r));
+    double radius = box_muller_radius(random_uniform(r));
+    return radius * cos(TWO_PI * random_uniform(r));
+}
+
+void random_normal_pair(double out[2], const struct random *r, uint64_t pair)
+{
+    uint64_t bits[2];
+    block_at(bits, r, pair);
+    double radius = box_muller_radius(to_uniform(bits[0])), angle = TWO_PI * to_uniform(bits[1]);
+    out[0] = radius * cos(angle);
+    out[1] = radius * sin(angle);
 }
 
 int64_t random_below(struct random *r, int64_t n)

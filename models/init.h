@@ -4,10 +4,12 @@
  * uniform(+-1/sqrt(out)), bias 0; norms 1 and 0. */
 #ifndef MODELS_INIT_H
 #define MODELS_INIT_H
-#include "models/graph.h"
+#include "models/network.h"
 
 /* values: (elements of param p) in torchvision's order. Random numbers (seed, RANDOM_INIT, p). */
 void init_param(float *values, const struct graph *g, int p, uint64_t seed);
+/* Every parameter so; parameter p depends on (seed, p) alone. */
+void init_network(struct network *n, const struct graph *g, uint64_t seed);
 /* The formula that C and Python share for reference files (tests/reference/networks.py): not random, needs no library.
  * A number in [-1, 1) with 24 bits, a function of the two integers alone. */
 float init_formula(uint64_t stream, uint64_t element);

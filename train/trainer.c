@@ -61,19 +61,6 @@ static int open_network(struct trainer *t, struct error *err)
     return 0;
 }
 
-/* Random weights; parameter p of the graph depends on (seed, p) alone. */
-static void initialise(struct trainer *t)
-{
-    for (int p = 0; p < t->graph->param_count; p++) {
-        int64_t count = 1;
-        for (int d = 0; d < t->graph->params[p].ndim; d++) count *= t->graph->params[p].dims[d];
-        float *values = NEW_ARRAY(float, count);
-        init_param(values, t->graph, p, t->c.seed);
-        network_param_set(t->net, p, values);
-        mem_free(values);
-    }
-}
-
 static int open_run(struct trainer *t, bool *finished, struct error *err)
 {
     struct text identity = {0};
@@ -141,7 +128,7 @@ static int begin(struct trainer *t, struct error *err)
     bool restored = false;
     t->at.best_epoch = -1;
     if (t->c.vote_last && t->run) t->vote_sum = NEW_ARRAY(double, dataset_count(t->data, SPLIT_TEST) * LOGIT_COUNT);
-    initialise(t);
+    init_network(t->net, t->graph, t->c.seed);
     if (t->c.resume && trainer_restore(t, &restored, err)) return -1;
     int rc = 0;
     if (t->run && !t->c.resume) { /* else a later run would continue from what this one leaves behind */

@@ -36,7 +36,7 @@ static void shape_fill(struct conv_shape *s, const struct conv_spec *spec, bool 
     s->out_w = conv_out_size(spec->in_w, spec->kernel, spec->stride, spec->padding);
     bool onednn_fast = spec->dtype == DTYPE_F32 && spec->kernel == 3 && s->x_layout == LAYOUT_NCHW16C;
     s->own_backward_weights = spec->groups > 1 && !onednn_fast;
-    s->pointwise = spec->kernel == 1 && spec->padding == 0 && spec->groups == 1 && spec->dtype == DTYPE_BF16 &&
+    s->pointwise = spec->kernel == 1 && spec->padding == 0 && spec->groups == 1 && !spec->bias && spec->dtype == DTYPE_BF16 &&
                    s->x_layout == LAYOUT_NHWC && s->y_layout == LAYOUT_NHWC && amx_usable();
     s->thinned = s->pointwise && spec->stride > 1;
 }
@@ -257,7 +257,6 @@ void cpu_conv_describe(const struct conv *c, char *text, size_t bytes)
     for (int i = 0; i < 2 && used >= 0 && (size_t)used < bytes; i++) {
         const char *name = backward[i]->run.handle ? primitive_implementation(&backward[i]->run) : "-";
         if (i == 1 && c->shape.training && c->shape.own_backward_weights) name = "own";
-        if (i == 1 && c->shape.training && c->shape.pointwise) name = "inner product";
         used += snprintf(text + used, bytes - used, " / %s", name);
     }
 }

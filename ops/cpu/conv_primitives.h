@@ -28,7 +28,7 @@ struct conv_shape {
 dnnl_memory_desc_t conv_weight_md(const struct conv_shape *s, dnnl_data_type_t type, bool any);
 /* The order in which weight gradients of n images are written best; the forward order for inference. */
 int conv_stored_choose(struct conv_shape *s, int n, struct error *err);
-/* The weight gradient of a pointwise convolution. */
+/* The weight gradient of a pointwise convolution without bias. */
 int pointwise_gradient_open(struct primitive *p, const struct conv_shape *s, int n, struct error *err);
 /* Between a whole NHWC tensor and the dense tensor of every stride-th pixel of every stride-th row; `spread` writes zeros
  * in between. */

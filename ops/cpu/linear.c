@@ -159,7 +159,8 @@ static size_t column_of(const struct linear_spec *s, int c, int p)
 void cpu_linear_weight_import(const struct linear *l, float *stored, const float *torch_order)
 {
     int area = l->spec.in_h * l->spec.in_w, out_c = l->spec.out_c;
-    float *rows = NEW_ARRAY(float, (size_t)out_c * l->columns);
+    float *rows = mem_zero((size_t)out_c * l->columns * sizeof(float)); /* padding lanes stay 0 */
+#pragma omp parallel for
     for (int o = 0; o < out_c; o++)
         for (int c = 0; c < l->spec.in_c; c++)
             for (int p = 0; p < area; p++)
@@ -175,6 +176,7 @@ void cpu_linear_weight_export(const struct linear *l, float *torch_order, const 
     float *rows = mem_alloc((size_t)out_c * l->columns * sizeof(float));
     dnnl_memory_desc_t plain = matrix_md(out_c, l->columns, dnnl_ab);
     reorder_once(rows, &plain, stored, &l->stored);
+#pragma omp parallel for
     for (int o = 0; o < out_c; o++)
         for (int c = 0; c < l->spec.in_c; c++)
             for (int p = 0; p < area; p++)

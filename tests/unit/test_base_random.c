@@ -73,6 +73,25 @@ static void moments(void)
     EXPECT(lowest >= 0 && highest < 1, "uniform in [%g, %g]", lowest, highest);
 }
 
+static void pairs_of_normals(void)
+{
+    enum { N = 100000 };
+    struct random r = random_stream(5, RANDOM_TEST, 2, 2), sequence = r;
+    double sum = 0, squares = 0, product = 0, z[2];
+    int wrong = 0;
+    for (uint64_t i = 0; i < N; i++) {
+        random_normal_pair(z, &r, i);
+        wrong += z[0] != random_normal(&sequence);
+        sum += z[1];
+        squares += z[1] * z[1];
+        product += z[0] * z[1];
+    }
+    EXPECT(wrong == 0, "%d differ from the sequence", wrong);
+    EXPECT_NEAR(sum / N, 0, 5 / sqrt(N));
+    EXPECT_NEAR(squares / N, 1, 5 * sqrt(2.0 / N));
+    EXPECT_NEAR(product / N, 0, 5 / sqrt(N));
+}
+
 static void below_and_shuffle(void)
 {
     enum { N = 60000, SIDES = 6 };
@@ -101,6 +120,7 @@ int main(void)
     streams_differ();
     sequence_is_random_access();
     moments();
+    pairs_of_normals();
     below_and_shuffle();
     return check_verdict();
 }
