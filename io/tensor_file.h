@@ -19,6 +19,10 @@ struct tensor_entry {
     int ndim;         /* 0: a single value */
     int64_t dims[4];
     void *data; /* written from, or read into */
+    /* Writing only, when data is NULL: puts the values into `to`, asked once; one such tensor is held at a time. */
+    void (*make)(void *to, const void *source, int index);
+    const void *source;
+    int index;
 };
 struct tensor_attribute { const char *name, *text; };
 /* Atomic: temporary name PATH.tmp-PID, fsync, rename. On failure nothing of `path` has changed and nothing is left. */

@@ -185,16 +185,26 @@ static int make_plan(struct writer *w, struct error *err)
 
 /* ---- to the disk ---- */
 
-static int write_tensor(struct writer *w, int i, struct error *err)
+static int write_bytes(struct writer *w, struct block_tensor *t, const uint8_t *data, struct error *err)
 {
-    struct block_tensor *t = &w->tensors[i];
-    const uint8_t *data = w->entries[i].data;
     for (uint64_t at = 0; at < t->bytes; at += PIECE_BYTES) {
         size_t bytes = t->bytes - at < PIECE_BYTES ? (size_t)(t->bytes - at) : PIECE_BYTES;
         t->crc = crc32c(t->crc, data + at, bytes);
         if (pwrite_whole(w->file, data + at, bytes, t->offset + at, w->path, err)) return -1;
     }
     return 0;
+}
+
+static int write_tensor(struct writer *w, int i, struct error *err)
+{
+    const struct tensor_entry *e = &w->entries[i];
+    struct block_tensor *t = &w->tensors[i];
+    if (e->data || !e->make) return write_bytes(w, t, e->data, err);
+    void *made = mem_alloc(t->bytes);
+    e->make(made, e->source, e->index);
+    int status = write_bytes(w, t, made, err);
+    mem_free(made);
+    return status;
 }
 
 /* The image may be longer than the file: its buffer grows in steps. */

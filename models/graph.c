@@ -28,6 +28,13 @@ struct graph *graph_open(const char *backbone, int size)
     return g;
 }
 
+int64_t param_elements(const struct param *p)
+{
+    int64_t count = 1;
+    for (int d = 0; d < p->ndim; d++) count *= p->dims[d];
+    return count;
+}
+
 void graph_close(struct graph *g)
 {
     if (!g) return;

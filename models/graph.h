@@ -60,6 +60,7 @@ struct graph {
  * false leaves dropout and stochastic depth out of the graph (reference tests). NULL with err for an unknown name. */
 struct graph *graph_build(const char *backbone, int size, int logits, bool dropout, struct error *err);
 void graph_close(struct graph *g); /* NULL is fine */
+int64_t param_elements(const struct param *p); /* product of dims */
 extern const char *const backbone_names[]; /* the seven, NULL-ended */
 extern const char *const backbone_titles[]; /* "VGG-16" ..., as the paper's Table 2 writes them */
 

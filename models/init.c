@@ -45,13 +45,6 @@ static struct distribution distribution_of(const struct graph *g, const struct p
     return (struct distribution){CONSTANT, 0};
 }
 
-static int64_t element_count(const struct param *p)
-{
-    int64_t count = 1;
-    for (int d = 0; d < p->ndim; d++) count *= p->dims[d];
-    return count;
-}
-
 /* VGG-16 draws 138 million: by pairs, which any thread can take. */
 static void fill_normal(float *values, int64_t count, double deviation, const struct random *r)
 {
@@ -68,7 +61,7 @@ void init_param(float *values, const struct graph *g, int p, uint64_t seed)
 {
     struct distribution d = distribution_of(g, &g->params[p]);
     struct random r = random_stream(seed, RANDOM_INIT, (uint64_t)p, 0);
-    int64_t count = element_count(&g->params[p]);
+    int64_t count = param_elements(&g->params[p]);
     if (d.shape == NORMAL) {
         fill_normal(values, count, d.size, &r);
         return;
@@ -79,7 +72,7 @@ void init_param(float *values, const struct graph *g, int p, uint64_t seed)
 void init_network(struct network *n, const struct graph *g, uint64_t seed)
 {
     for (int p = 0; p < g->param_count; p++) {
-        float *values = mem_alloc(sizeof(float) * (size_t)element_count(&g->params[p]));
+        float *values = mem_alloc(sizeof(float) * (size_t)param_elements(&g->params[p]));
         init_param(values, g, p, seed);
         network_param_set(n, p, values);
         mem_free(values);
@@ -106,7 +99,7 @@ static float formula_beta(const struct graph *g)
 void init_param_formula(float *values, const struct graph *g, int p)
 {
     const struct param *param = &g->params[p];
-    int64_t count = element_count(param);
+    int64_t count = param_elements(param);
     float bound = (float)sqrt(6.0 / param->fan_in); /* variance 2 / fan_in, rounded to float once, as Python does */
     for (int64_t i = 0; i < count; i++) {
         float u = init_formula((uint64_t)p, (uint64_t)i);

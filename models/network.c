@@ -50,13 +50,6 @@ static int create_handles(struct network *n, struct error *err)
     return 0;
 }
 
-static int64_t plain_count(const struct param *p)
-{
-    int64_t count = 1;
-    for (int d = 0; d < p->ndim; d++) count *= p->dims[d];
-    return count;
-}
-
 static bool is_stored_weight(const struct network *n, int p)
 {
     enum node_kind kind = n->g->nodes[n->g->params[p].node].kind;
@@ -66,7 +59,7 @@ static bool is_stored_weight(const struct network *n, int p)
 static int64_t stored_count(const struct network *n, int p)
 {
     const struct layer *layer = &n->layer[n->g->params[p].node];
-    if (!is_stored_weight(n, p)) return plain_count(&n->g->params[p]);
+    if (!is_stored_weight(n, p)) return param_elements(&n->g->params[p]);
     return (int64_t)(layer->conv ? n->o.ops->conv_weight_count(layer->conv) : n->o.ops->linear_weight_count(layer->linear));
 }
 

@@ -5,7 +5,7 @@
 
 const struct ops *ops_find(const char *name)
 {
-    const struct ops *const all[] = {&ops_ref, &ops_cpu};
+    const struct ops *const all[] = {&ops_ref, ops_cpu()};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!strcmp(all[i]->name, name)) return all[i];
     return NULL;

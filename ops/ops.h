@@ -129,7 +129,8 @@ struct ops {
     void (*input)(const struct tensor *x, const float *nchw);                     /* pictures (N,3,H,W) to dtype, layout */
 };
 
-extern const struct ops ops_ref, ops_cpu;
+extern const struct ops ops_ref;
+const struct ops *ops_cpu(void); /* put together at the first call, from what this CPU runs best; call that from one thread */
 /* "ref" or "cpu"; NULL when unknown. */
 const struct ops *ops_find(const char *name);
 

@@ -11,13 +11,17 @@
 #include "train/checkpoint.h"
 #include "train/trainer.h"
 
-/* ---- a list of tensors that owns its copies ---- */
+/* ---- a list of tensors to write; it owns their names only ---- */
+struct arena_source { /* parameter `index` of it is converted when it is written */
+    const struct network *net;
+    const float *arena;
+};
 struct tensor_list {
     struct tensor_entry *entry;
     int count, room;
 };
 
-static struct tensor_entry *list_add(struct tensor_list *l, char *name, int ndim, const int64_t *dims)
+static struct tensor_entry *list_add(struct tensor_list *l, char *name, int ndim, const int64_t *dims, float *data)
 {
     if (l->count == l->room) {
         int room = l->room ? 2 * l->room : 256;
@@ -25,30 +29,33 @@ static struct tensor_entry *list_add(struct tensor_list *l, char *name, int ndim
         l->room = room;
     }
     struct tensor_entry *e = &l->entry[l->count++];
-    int64_t count = 1;
-    *e = (struct tensor_entry){.name = name, .type = TENSOR_F32, .ndim = ndim};
-    for (int d = 0; d < ndim; d++) count *= e->dims[d] = dims[d];
-    e->data = mem_alloc(sizeof(float) * (size_t)count);
+    *e = (struct tensor_entry){.name = name, .type = TENSOR_F32, .ndim = ndim, .data = data};
+    for (int d = 0; d < ndim; d++) e->dims[d] = dims[d];
     return e;
 }
 
 static void list_free(struct tensor_list *l)
 {
-    for (int i = 0; i < l->count; i++) {
-        mem_free((char *)l->entry[i].name);
-        mem_free(l->entry[i].data);
-    }
+    for (int i = 0; i < l->count; i++) mem_free((char *)l->entry[i].name);
     mem_free(l->entry);
     *l = (struct tensor_list){0};
 }
 
-/* ---- what is saved: `arena` under "<prefix><name>", running statistics under torchvision's names ---- */
-static void list_arena(struct tensor_list *l, struct network *net, const struct graph *g, const float *arena, const char *prefix)
+/* ---- what is saved: an arena under "<prefix><name>", running statistics under torchvision's names ---- */
+static void make_parameter(void *to, const void *source, int p)
+{
+    const struct arena_source *s = source;
+    network_arena_export(s->net, p, to, s->arena);
+}
+
+static void list_arena(struct tensor_list *l, const struct graph *g, const struct arena_source *source, const char *prefix)
 {
     for (int p = 0; p < g->param_count; p++) {
         const struct param *param = &g->params[p];
-        struct tensor_entry *e = list_add(l, mem_format("%s%s", prefix, param->name), param->ndim, param->dims);
-        network_arena_export(net, p, e->data, arena);
+        struct tensor_entry *e = list_add(l, mem_format("%s%s", prefix, param->name), param->ndim, param->dims, NULL);
+        e->make = make_parameter;
+        e->source = source;
+        e->index = p;
     }
 }
 
@@ -58,24 +65,23 @@ static void list_running(struct tensor_list *l, struct network *net, const struc
         const struct node *node = &g->nodes[i];
         if (node->kind != NODE_NORM) continue;
         int64_t c = g->values[node->x].c;
-        struct tensor_entry *mean = list_add(l, mem_format("%s%s.running_mean", prefix, node->name), 1, &c);
-        memcpy(mean->data, network_running_mean(net, node->buffers), sizeof(float) * (size_t)c);
-        struct tensor_entry *var = list_add(l, mem_format("%s%s.running_var", prefix, node->name), 1, &c);
-        memcpy(var->data, network_running_var(net, node->buffers), sizeof(float) * (size_t)c);
+        list_add(l, mem_format("%s%s.running_mean", prefix, node->name), 1, &c, network_running_mean(net, node->buffers));
+        list_add(l, mem_format("%s%s.running_var", prefix, node->name), 1, &c, network_running_var(net, node->buffers));
     }
 }
 
 static int read_into_arena(struct tensor_file *f, struct network *net, const struct graph *g, float *arena, const char *prefix,
                            struct error *err)
 {
-    struct tensor_list l = {0};
     int rc = 0;
     for (int p = 0; p < g->param_count && !rc; p++) {
         const struct param *param = &g->params[p];
-        struct tensor_entry *e = list_add(&l, mem_format("%s%s", prefix, param->name), param->ndim, param->dims);
-        rc = tensor_file_read(f, e, err);
-        if (!rc) network_arena_import(net, p, arena, e->data);
-        list_free(&l);
+        struct tensor_list one = {0};
+        float *values = mem_alloc(sizeof(float) * (size_t)param_elements(param));
+        rc = tensor_file_read(f, list_add(&one, mem_format("%s%s", prefix, param->name), param->ndim, param->dims, values), err);
+        if (!rc) network_arena_import(net, p, arena, values);
+        mem_free(values);
+        list_free(&one);
     }
     return rc;
 }
@@ -103,7 +109,8 @@ int weights_save(struct network *net, const struct graph *g, const char *path, c
                  int attribute_count, struct error *err)
 {
     struct tensor_list l = {0};
-    list_arena(&l, net, g, network_parameters(net), "");
+    struct arena_source weights = {net, network_parameters(net)};
+    list_arena(&l, g, &weights, "");
     list_running(&l, net, g, "");
     int rc = tensor_file_write(path, l.entry, l.count, attributes, attribute_count, err);
     list_free(&l);
@@ -175,16 +182,14 @@ static int save_on_rank_0(struct trainer *t, struct error *err)
     struct tensor_list l = {0};
     struct tensor_attribute attribute[POSITION_FIELDS + 2];
     char text[POSITION_FIELDS][32];
-    list_arena(&l, t->net, t->graph, network_parameters(t->net), "model.");
+    struct arena_source weights = {t->net, network_parameters(t->net)}, m = {t->net, t->optim.m}, v = {t->net, t->optim.v};
+    list_arena(&l, t->graph, &weights, "model.");
     list_running(&l, t->net, t->graph, "model.");
-    list_arena(&l, t->net, t->graph, t->optim.m, "optim.m.");
-    if (t->optim.v) list_arena(&l, t->net, t->graph, t->optim.v, "optim.v.");
+    list_arena(&l, t->graph, &m, "optim.m.");
+    if (t->optim.v) list_arena(&l, t->graph, &v, "optim.v.");
     if (t->vote_sum) {
-        int64_t dims[2] = {2 * dataset_count(t->data, SPLIT_TEST), LOGIT_COUNT}; /* room of floats for doubles */
-        struct tensor_entry *e = list_add(&l, mem_string("vote_sum"), 2, dims), votes = vote_entry(t);
-        memcpy(e->data, t->vote_sum, sizeof(double) * (size_t)(votes.dims[0] * votes.dims[1]));
+        struct tensor_entry votes = vote_entry(t), *e = list_add(&l, mem_string(votes.name), votes.ndim, votes.dims, votes.data);
         e->type = votes.type;
-        e->dims[0] = votes.dims[0];
     }
     position_write(text, attribute, t);
     attribute[POSITION_FIELDS] = (struct tensor_attribute){"backbone", t->graph->backbone};

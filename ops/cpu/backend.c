@@ -1,4 +1,4 @@
-/* backend.c - the table ops_cpu: oneDNN for convolution and linear layers, own kernels for the rest. */
+/* backend.c - the table of ops_cpu(): oneDNN for convolution and linear layers, own kernels for the rest. */
 #include <omp.h>
 #include "ops/cpu/cpu.h"
 #include "ops/cpu/dnnl_layers.h"
@@ -15,82 +15,6 @@ const struct kernels *kernels_pick(void)
 #endif
     return &kernels_baseline;
 }
-
-/* ---- own kernels ---- */
-
-static const struct kernels *own(void)
-{
-    static const struct kernels *picked;
-    if (picked == NULL) picked = kernels_pick();
-    return picked;
-}
-
-static void norm_sums(double *sum, double *sum_squares, const struct tensor *x) { own()->norm_sums(sum, sum_squares, x); }
-
-static void norm_forward(const struct tensor *y, const struct tensor *x, const struct tensor *residual, const float *scale,
-                         const float *shift, const float *row_scale, enum activation act)
-{
-    own()->norm_forward(y, x, residual, scale, shift, row_scale, act);
-}
-
-static void norm_backward_sums(double *sum_g, double *sum_gx, const struct tensor *dy, const struct tensor *dy2,
-                               const struct tensor *x, const struct tensor *y, const float *mean, const float *inv_std,
-                               const float *scale, const float *shift, const float *row_scale, enum activation act)
-{
-    own()->norm_backward_sums(sum_g, sum_gx, dy, dy2, x, y, mean, inv_std, scale, shift, row_scale, act);
-}
-
-static void norm_backward(const struct tensor *dx, const struct tensor *g, const struct tensor *x, const float *mean,
-                          const float *inv_std, const float *scale, const float *mean_g, const float *mean_gx,
-                          const float *row_scale, bool add)
-{
-    own()->norm_backward(dx, g, x, mean, inv_std, scale, mean_g, mean_gx, row_scale, add);
-}
-
-static void maxpool_forward(const struct tensor *y, uint8_t *index, const struct tensor *x, const struct pool_spec *spec)
-{
-    own()->maxpool_forward(y, index, x, spec);
-}
-
-static void maxpool_backward(const struct tensor *dx, const struct tensor *dy, const uint8_t *index, const struct pool_spec *spec)
-{
-    own()->maxpool_backward(dx, dy, index, spec);
-}
-
-static void avgpool_forward(const struct tensor *y, const struct tensor *x, const struct pool_spec *spec)
-{
-    own()->avgpool_forward(y, x, spec);
-}
-
-static void avgpool_backward(const struct tensor *dx, const struct tensor *dy, const struct pool_spec *spec)
-{
-    own()->avgpool_backward(dx, dy, spec);
-}
-
-static void se_forward(const struct tensor *y, float *save, const struct tensor *x, const float *w1, const float *b1,
-                       const float *w2, const float *b2, int squeeze)
-{
-    own()->se_forward(y, save, x, w1, b1, w2, b2, squeeze);
-}
-
-static void se_backward(const struct tensor *dx, float *dw1, float *db1, float *dw2, float *db2, const struct tensor *x,
-                        const struct tensor *dy, const float *save, const float *w1, const float *w2, int squeeze,
-                        float *scratch_floats)
-{
-    own()->se_backward(dx, dw1, db1, dw2, db2, x, dy, save, w1, w2, squeeze, scratch_floats);
-}
-
-static void relu_backward(const struct tensor *dy, const struct tensor *y) { own()->relu_backward(dy, y); }
-
-static void dropout(const struct tensor *y, const struct tensor *x, double p, const uint64_t *row_key, uint64_t layer)
-{
-    own()->dropout(y, x, p, row_key, layer);
-}
-
-static void add(const struct tensor *y, const struct tensor *x) { own()->add(y, x); }
-static void input(const struct tensor *x, const float *nchw) { own()->input(x, nchw); }
-
-/* ---- the table ---- */
 
 static void backend_open(int threads)
 {
@@ -129,41 +53,36 @@ static bool has(enum dtype dtype)
 #endif
 }
 
-const struct ops ops_cpu = {
-    .name = "cpu",
-    .open = backend_open,
-    .layout = layout,
-    .input_layout = input_layout,
-    .has = has,
-    .conv_create = cpu_conv_create,
-    .conv_close = cpu_conv_close,
-    .conv_weight_count = cpu_conv_weight_count,
-    .conv_weight_import = cpu_conv_weight_import,
-    .conv_weight_export = cpu_conv_weight_export,
-    .conv_forward = cpu_conv_forward,
-    .conv_backward_data = cpu_conv_backward_data,
-    .conv_backward_weights = cpu_conv_backward_weights,
-    .conv_describe = cpu_conv_describe,
-    .linear_create = cpu_linear_create,
-    .linear_close = cpu_linear_close,
-    .linear_weight_count = cpu_linear_weight_count,
-    .linear_weight_import = cpu_linear_weight_import,
-    .linear_weight_export = cpu_linear_weight_export,
-    .linear_forward = cpu_linear_forward,
-    .linear_backward_data = cpu_linear_backward_data,
-    .linear_backward_weights = cpu_linear_backward_weights,
-    .norm_sums = norm_sums,
-    .norm_forward = norm_forward,
-    .norm_backward_sums = norm_backward_sums,
-    .norm_backward = norm_backward,
-    .maxpool_forward = maxpool_forward,
-    .maxpool_backward = maxpool_backward,
-    .avgpool_forward = avgpool_forward,
-    .avgpool_backward = avgpool_backward,
-    .se_forward = se_forward,
-    .se_backward = se_backward,
-    .relu_backward = relu_backward,
-    .dropout = dropout,
-    .add = add,
-    .input = input,
-};
+static void put_together(struct ops *t)
+{
+    *t = kernels_pick()->ops;
+    t->name = "cpu";
+    t->open = backend_open;
+    t->layout = layout;
+    t->input_layout = input_layout;
+    t->has = has;
+    t->conv_create = cpu_conv_create;
+    t->conv_close = cpu_conv_close;
+    t->conv_weight_count = cpu_conv_weight_count;
+    t->conv_weight_import = cpu_conv_weight_import;
+    t->conv_weight_export = cpu_conv_weight_export;
+    t->conv_forward = cpu_conv_forward;
+    t->conv_backward_data = cpu_conv_backward_data;
+    t->conv_backward_weights = cpu_conv_backward_weights;
+    t->conv_describe = cpu_conv_describe;
+    t->linear_create = cpu_linear_create;
+    t->linear_close = cpu_linear_close;
+    t->linear_weight_count = cpu_linear_weight_count;
+    t->linear_weight_import = cpu_linear_weight_import;
+    t->linear_weight_export = cpu_linear_weight_export;
+    t->linear_forward = cpu_linear_forward;
+    t->linear_backward_data = cpu_linear_backward_data;
+    t->linear_backward_weights = cpu_linear_backward_weights;
+}
+
+const struct ops *ops_cpu(void)
+{
+    static struct ops table;
+    if (table.name == NULL) put_together(&table);
+    return &table;
+}

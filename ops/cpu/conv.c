@@ -28,8 +28,8 @@ static void shape_fill(struct conv_shape *s, const struct conv_spec *spec, bool 
 {
     s->spec = *spec;
     s->training = training;
-    s->y_layout = ops_cpu.layout(spec->dtype);
-    s->x_layout = spec->first ? ops_cpu.input_layout(spec->dtype) : s->y_layout;
+    s->y_layout = ops_cpu()->layout(spec->dtype);
+    s->x_layout = spec->first ? ops_cpu()->input_layout(spec->dtype) : s->y_layout;
     s->in_c = channels_seen(spec->in_c, s->x_layout);
     s->out_c = channels_seen(spec->out_c, s->y_layout);
     s->out_h = conv_out_size(spec->in_h, spec->kernel, spec->stride, spec->padding);
@@ -203,7 +203,7 @@ static void depthwise_shard(struct conv *c, float *dweights, float *dbias, const
     c->kernels->depthwise_backward_weights(dweights, x, dy, p->kernel, p->stride, p->padding);
     if (dbias == NULL) return;
     double *sum = scratch(SCRATCH_GRADIENT, 2 * (size_t)dy->c * sizeof(double));
-    c->kernels->norm_sums(sum, sum + dy->c, dy);
+    c->kernels->ops.norm_sums(sum, sum + dy->c, dy);
     for (int i = 0; i < dy->c; i++) dbias[i] = (float)sum[i];
 }
 

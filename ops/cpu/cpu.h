@@ -10,28 +10,7 @@
 struct kernels {
     const char *isa; /* "avx512" */
 
-    /* ---- entries of struct ops, same names, same contract (ops/ops.h) ---- */
-    void (*norm_sums)(double *sum, double *sum_squares, const struct tensor *x);
-    void (*norm_forward)(const struct tensor *y, const struct tensor *x, const struct tensor *residual, const float *scale,
-                         const float *shift, const float *row_scale, enum activation act);
-    void (*norm_backward_sums)(double *sum_g, double *sum_gx, const struct tensor *dy, const struct tensor *dy2,
-                               const struct tensor *x, const struct tensor *y, const float *mean, const float *inv_std,
-                               const float *scale, const float *shift, const float *row_scale, enum activation act);
-    void (*norm_backward)(const struct tensor *dx, const struct tensor *g, const struct tensor *x, const float *mean,
-                          const float *inv_std, const float *scale, const float *mean_g, const float *mean_gx,
-                          const float *row_scale, bool add);
-    void (*maxpool_forward)(const struct tensor *y, uint8_t *index, const struct tensor *x, const struct pool_spec *spec);
-    void (*maxpool_backward)(const struct tensor *dx, const struct tensor *dy, const uint8_t *index, const struct pool_spec *spec);
-    void (*avgpool_forward)(const struct tensor *y, const struct tensor *x, const struct pool_spec *spec);
-    void (*avgpool_backward)(const struct tensor *dx, const struct tensor *dy, const struct pool_spec *spec);
-    void (*se_forward)(const struct tensor *y, float *save, const struct tensor *x, const float *w1, const float *b1,
-                       const float *w2, const float *b2, int squeeze);
-    void (*se_backward)(const struct tensor *dx, float *dw1, float *db1, float *dw2, float *db2, const struct tensor *x,
-                        const struct tensor *dy, const float *save, const float *w1, const float *w2, int squeeze, float *scratch);
-    void (*relu_backward)(const struct tensor *dy, const struct tensor *y);
-    void (*dropout)(const struct tensor *y, const struct tensor *x, double p, const uint64_t *row_key, uint64_t layer);
-    void (*add)(const struct tensor *y, const struct tensor *x);
-    void (*input)(const struct tensor *x, const float *nchw);
+    struct ops ops;  /* the operations that are own code; the other entries NULL */
 
     /* ---- for conv.c ---- */
     /* Weight gradient of a depthwise convolution over ONE shard (n >= 1), f32 or bf16 x and dy of equal dtype and layout,

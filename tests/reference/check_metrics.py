@@ -20,10 +20,12 @@ def figures(rows):
     score = [float(r["p_covid"]) for r in rows]
     hard = [int(s >= 0.5) for s in score]
     tn, fp, fn, tp = (int(v) for v in metrics.confusion_matrix(label, hard, labels=[0, 1]).ravel())
-    want = {"n": len(rows), "tp": tp, "fp": fp, "tn": tn, "fn": fn, "sensitivity": metrics.recall_score(label, hard),
-            "specificity": metrics.recall_score(label, hard, pos_label=0), "precision": metrics.precision_score(label, hard),
-            "f1": metrics.f1_score(label, hard), "accuracy": metrics.accuracy_score(label, hard), "auc": auc(label, score),
-            "auc_hard": metrics.balanced_accuracy_score(label, hard)}
+    want = {"n": len(rows), "tp": tp, "fp": fp, "tn": tn, "fn": fn,  # a ratio of nothing is null, where scikit-learn says 0
+            "sensitivity": metrics.recall_score(label, hard) if tp + fn else None,
+            "specificity": metrics.recall_score(label, hard, pos_label=0) if tn + fp else None,
+            "precision": metrics.precision_score(label, hard) if tp + fp else None,
+            "f1": metrics.f1_score(label, hard) if tp + fp + fn else None, "accuracy": metrics.accuracy_score(label, hard),
+            "auc": auc(label, score), "auc_hard": metrics.balanced_accuracy_score(label, hard) if tp + fn and tn + fp else None}
     for name in LESIONS:
         truth = [int(r[name]) for r in rows]
         p = [float(r["p_" + name]) if r["p_" + name] else None for r in rows]

@@ -193,7 +193,7 @@ static struct tensor operand(int n, int c, int h, int w, enum dtype dtype, enum 
 static void bench_open(struct bench *b, struct layer *l, int n)
 {
     const struct conv_spec *s = &l->conv;
-    enum layout layout = ops_cpu.layout(s->dtype);
+    enum layout layout = ops_cpu()->layout(s->dtype);
     struct error err;
     size_t count;
     memset(b, 0, sizeof *b);
@@ -201,18 +201,18 @@ static void bench_open(struct bench *b, struct layer *l, int n)
         enum dtype out = s->out_c == 6 ? DTYPE_F32 : s->dtype;
         enum layout in = s->in_h == 1 ? LAYOUT_NHWC : layout;
         struct linear_spec spec = {s->in_c, s->in_h, s->in_w, s->out_c, s->out_c > 6, s->dtype, out, in};
-        b->linear = ops_cpu.linear_create(&spec, n, true, NULL, &err);
+        b->linear = ops_cpu()->linear_create(&spec, n, true, NULL, &err);
         if (b->linear == NULL) die_error(&err);
-        count = ops_cpu.linear_weight_count(b->linear);
+        count = ops_cpu()->linear_weight_count(b->linear);
         b->x = operand(n, s->in_c, s->in_h, s->in_w, s->dtype, in, false);
         b->y = operand(n, s->out_c, 1, 1, out, LAYOUT_NHWC, false);
     } else {
-        b->conv = ops_cpu.conv_create(s, n, true, NULL, &err);
+        b->conv = ops_cpu()->conv_create(s, n, true, NULL, &err);
         if (b->conv == NULL) die_error(&err);
-        ops_cpu.conv_describe(b->conv, l->implementation, sizeof l->implementation);
-        count = ops_cpu.conv_weight_count(b->conv);
+        ops_cpu()->conv_describe(b->conv, l->implementation, sizeof l->implementation);
+        count = ops_cpu()->conv_weight_count(b->conv);
         int h = conv_out_size(s->in_h, s->kernel, s->stride, s->padding);
-        b->x = operand(n, s->in_c, s->in_h, s->in_w, s->dtype, s->first ? ops_cpu.input_layout(s->dtype) : layout, false);
+        b->x = operand(n, s->in_c, s->in_h, s->in_w, s->dtype, s->first ? ops_cpu()->input_layout(s->dtype) : layout, false);
         b->y = operand(n, s->out_c, h, h, s->dtype, layout, l->slice);
     }
     b->dx = b->x;
@@ -226,8 +226,8 @@ static void bench_open(struct bench *b, struct layer *l, int n)
 
 static void bench_close(struct bench *b)
 {
-    ops_cpu.conv_close(b->conv);
-    ops_cpu.linear_close(b->linear);
+    ops_cpu()->conv_close(b->conv);
+    ops_cpu()->linear_close(b->linear);
     void *owned[] = {b->x.data, b->y.data, b->dx.data, b->weights, b->dweights, b->bias, b->dbias};
     for (int i = 0; i < 7; i++) mem_free(owned[i]);
 }
@@ -235,14 +235,14 @@ static void bench_close(struct bench *b)
 static void bench_run(struct bench *b, int direction, bool bias)
 {
     if (b->linear != NULL) {
-        if (direction == 0) ops_cpu.linear_forward(b->linear, &b->y, &b->x, b->weights, b->bias, 1);
-        if (direction == 1) ops_cpu.linear_backward_data(b->linear, &b->dx, &b->dy, b->weights, 1);
-        if (direction == 2) ops_cpu.linear_backward_weights(b->linear, b->dweights, b->dbias, &b->x, &b->dy, 1);
+        if (direction == 0) ops_cpu()->linear_forward(b->linear, &b->y, &b->x, b->weights, b->bias, 1);
+        if (direction == 1) ops_cpu()->linear_backward_data(b->linear, &b->dx, &b->dy, b->weights, 1);
+        if (direction == 2) ops_cpu()->linear_backward_weights(b->linear, b->dweights, b->dbias, &b->x, &b->dy, 1);
         return;
     }
-    if (direction == 0) ops_cpu.conv_forward(b->conv, &b->y, &b->x, b->weights, bias ? b->bias : NULL, 1);
-    if (direction == 1) ops_cpu.conv_backward_data(b->conv, &b->dx, &b->dy, b->weights, 1);
-    if (direction == 2) ops_cpu.conv_backward_weights(b->conv, b->dweights, bias ? b->dbias : NULL, &b->x, &b->dy, 1);
+    if (direction == 0) ops_cpu()->conv_forward(b->conv, &b->y, &b->x, b->weights, bias ? b->bias : NULL, 1);
+    if (direction == 1) ops_cpu()->conv_backward_data(b->conv, &b->dx, &b->dy, b->weights, 1);
+    if (direction == 2) ops_cpu()->conv_backward_weights(b->conv, b->dweights, bias ? b->dbias : NULL, &b->x, &b->dy, 1);
 }
 
 static double now_s(void)
@@ -326,7 +326,7 @@ int main(int argc, char **argv)
     bool bf16 = argc > 1 && strcmp(argv[1], "bf16") == 0;
     int n = argc > 2 ? atoi(argv[2]) : 16, slowest = argc > 4 ? atoi(argv[4]) : 0;
     const char *which = argc > 3 ? argv[3] : "all";
-    ops_cpu.open(argc > 5 ? atoi(argv[5]) : 2);
+    ops_cpu()->open(argc > 5 ? atoi(argv[5]) : 2);
     for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
         if (strcmp(which, "all") != 0 && strcmp(which, networks[i].name) != 0) continue;
         l.count = 0;

@@ -29,45 +29,45 @@ struct bench {
     int squeeze;
 };
 
-static void run_norm_sums(struct bench *b) { k->norm_sums(b->sum[0], b->sum[1], &b->x); }
-static void run_forward(struct bench *b) { k->norm_forward(&b->y, &b->x, NULL, b->p[0], b->p[1], NULL, ACT_RELU); }
-static void run_forward_residual(struct bench *b) { k->norm_forward(&b->y, &b->x, &b->dy, b->p[0], b->p[1], NULL, ACT_RELU); }
-static void run_forward_silu(struct bench *b) { k->norm_forward(&b->y, &b->x, NULL, b->p[0], b->p[1], NULL, ACT_SILU); }
-static void run_forward_slice(struct bench *b) { k->norm_forward(&b->y, &b->x_slice, NULL, b->p[0], b->p[1], NULL, ACT_RELU); }
+static void run_norm_sums(struct bench *b) { k->ops.norm_sums(b->sum[0], b->sum[1], &b->x); }
+static void run_forward(struct bench *b) { k->ops.norm_forward(&b->y, &b->x, NULL, b->p[0], b->p[1], NULL, ACT_RELU); }
+static void run_forward_residual(struct bench *b) { k->ops.norm_forward(&b->y, &b->x, &b->dy, b->p[0], b->p[1], NULL, ACT_RELU); }
+static void run_forward_silu(struct bench *b) { k->ops.norm_forward(&b->y, &b->x, NULL, b->p[0], b->p[1], NULL, ACT_SILU); }
+static void run_forward_slice(struct bench *b) { k->ops.norm_forward(&b->y, &b->x_slice, NULL, b->p[0], b->p[1], NULL, ACT_RELU); }
 static void backward_sums(struct bench *b, const struct tensor *dy2, const struct tensor *y, enum activation act)
 {
-    k->norm_backward_sums(b->sum[0], b->sum[1], &b->dy, dy2, &b->x, y, b->p[2], b->p[3], b->p[0], b->p[1], NULL, act);
+    k->ops.norm_backward_sums(b->sum[0], b->sum[1], &b->dy, dy2, &b->x, y, b->p[2], b->p[3], b->p[0], b->p[1], NULL, act);
 }
 static void run_backward_sums(struct bench *b) { backward_sums(b, NULL, NULL, ACT_RELU); }
 static void run_backward_sums_residual(struct bench *b) { backward_sums(b, &b->dx, &b->y, ACT_RELU); }
 static void run_backward_sums_silu(struct bench *b) { backward_sums(b, NULL, NULL, ACT_SILU); }
 static void run_backward(struct bench *b)
 {
-    k->norm_backward(&b->dy, &b->dy, &b->x, b->p[2], b->p[3], b->p[0], b->p[4], b->p[5], NULL, false);
+    k->ops.norm_backward(&b->dy, &b->dy, &b->x, b->p[2], b->p[3], b->p[0], b->p[4], b->p[5], NULL, false);
 }
 static void run_backward_slice(struct bench *b)
 {
-    k->norm_backward(&b->dx_slice, &b->dy, &b->x_slice, b->p[2], b->p[3], b->p[0], b->p[4], b->p[5], NULL, true);
+    k->ops.norm_backward(&b->dx_slice, &b->dy, &b->x_slice, b->p[2], b->p[3], b->p[0], b->p[4], b->p[5], NULL, true);
 }
-static void run_relu_backward(struct bench *b) { k->relu_backward(&b->dy, &b->y); }
-static void run_add(struct bench *b) { k->add(&b->dy, &b->x); }
+static void run_relu_backward(struct bench *b) { k->ops.relu_backward(&b->dy, &b->y); }
+static void run_add(struct bench *b) { k->ops.add(&b->dy, &b->x); }
 static void run_copy(struct bench *b) { k->copy(&b->x_slice, &b->y); }
-static void run_maxpool(struct bench *b) { k->maxpool_forward(&b->half, b->index, &b->x, b->x.w == 112 ? &pool3 : &pool2); }
+static void run_maxpool(struct bench *b) { k->ops.maxpool_forward(&b->half, b->index, &b->x, b->x.w == 112 ? &pool3 : &pool2); }
 static void run_maxpool_backward(struct bench *b)
 {
-    k->maxpool_backward(&b->dx, &b->d_half, b->index, b->x.w == 112 ? &pool3 : &pool2);
+    k->ops.maxpool_backward(&b->dx, &b->d_half, b->index, b->x.w == 112 ? &pool3 : &pool2);
 }
-static void run_avgpool(struct bench *b) { k->avgpool_forward(&b->half, &b->x, &pool2); }
-static void run_avgpool_backward(struct bench *b) { k->avgpool_backward(&b->dx, &b->d_half, &pool2); }
-static void run_global(struct bench *b) { k->avgpool_forward(&b->global, &b->x, &adaptive); }
-static void run_global_backward(struct bench *b) { k->avgpool_backward(&b->dx, &b->global, &adaptive); }
-static void run_se(struct bench *b) { k->se_forward(&b->y, b->save, &b->x, b->w1, b->p[1], b->w2, b->p[2], b->squeeze); }
+static void run_avgpool(struct bench *b) { k->ops.avgpool_forward(&b->half, &b->x, &pool2); }
+static void run_avgpool_backward(struct bench *b) { k->ops.avgpool_backward(&b->dx, &b->d_half, &pool2); }
+static void run_global(struct bench *b) { k->ops.avgpool_forward(&b->global, &b->x, &adaptive); }
+static void run_global_backward(struct bench *b) { k->ops.avgpool_backward(&b->dx, &b->global, &adaptive); }
+static void run_se(struct bench *b) { k->ops.se_forward(&b->y, b->save, &b->x, b->w1, b->p[1], b->w2, b->p[2], b->squeeze); }
 static void run_se_backward(struct bench *b)
 {
     float *d = b->dw;
     size_t count = (size_t)b->x.c * (size_t)b->squeeze;
     float *db1 = d + count, *dw2 = db1 + b->squeeze, *db2 = dw2 + count;
-    k->se_backward(&b->dx, d, db1, dw2, db2, &b->x, &b->dy, b->save, b->w1, b->w2, b->squeeze, b->scratch);
+    k->ops.se_backward(&b->dx, d, db1, dw2, db2, &b->x, &b->dy, b->save, b->w1, b->w2, b->squeeze, b->scratch);
 }
 static void run_depthwise_3(struct bench *b) { k->depthwise_backward_weights(b->dw, &b->x, &b->dy, 3, 1, 1); }
 static void run_depthwise_5(struct bench *b) { k->depthwise_backward_weights(b->dw, &b->x, &b->dy, 5, 1, 2); }
@@ -76,9 +76,9 @@ static void run_depthwise_5s2(struct bench *b) { k->depthwise_backward_weights(b
 static void run_dropout(struct bench *b)
 {
     static const uint64_t keys[1024];
-    k->dropout(&b->global, &b->global, 0.5, keys, 1);
+    k->ops.dropout(&b->global, &b->global, 0.5, keys, 1);
 }
-static void run_input(struct bench *b) { k->input(&b->x, b->picture); }
+static void run_input(struct bench *b) { k->ops.input(&b->x, b->picture); }
 
 /* ---- what is measured ---- */
 

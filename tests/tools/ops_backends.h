@@ -5,19 +5,6 @@
 #include "tests/tools/ops_cases_kernels.h"
 #include "tests/tools/ops_cases_layers.h"
 
-/* ops_cpu with the kernels of one instruction set. */
-static inline struct ops ops_with_kernels(const struct kernels *k)
-{
-    struct ops o = ops_cpu;
-    o.norm_sums = k->norm_sums, o.norm_forward = k->norm_forward;
-    o.norm_backward_sums = k->norm_backward_sums, o.norm_backward = k->norm_backward;
-    o.maxpool_forward = k->maxpool_forward, o.maxpool_backward = k->maxpool_backward;
-    o.avgpool_forward = k->avgpool_forward, o.avgpool_backward = k->avgpool_backward;
-    o.se_forward = k->se_forward, o.se_backward = k->se_backward;
-    o.relu_backward = k->relu_backward, o.dropout = k->dropout, o.add = k->add, o.input = k->input;
-    return o;
-}
-
 /* The tables that this CPU can run: those up to the best. */
 static inline int kernels_runnable(const struct kernels *all[3])
 {
@@ -32,8 +19,8 @@ static inline int kernels_runnable(const struct kernels *all[3])
 /* All operations of the table ops_cpu, in its own layout. */
 static inline void compare_table(enum dtype dtype, int threads)
 {
-    struct backend b = {.name = "cpu", .ops = &ops_cpu, .kernels = kernels_pick(), .dtype = dtype, .layout = ops_cpu.layout(dtype),
-                        .first_layout = ops_cpu.input_layout(dtype), .threads = threads};
+    struct backend b = {.name = "cpu", .ops = ops_cpu(), .kernels = kernels_pick(), .dtype = dtype, .layout = ops_cpu()->layout(dtype),
+                        .first_layout = ops_cpu()->input_layout(dtype), .threads = threads};
     conv_cases_run(&b);
     linear_cases_run(&b);
     kernel_cases_run(&b);
@@ -42,8 +29,7 @@ static inline void compare_table(enum dtype dtype, int threads)
 /* The kernels alone, where ops_cpu would not meet them. */
 static inline void compare_kernels(const struct kernels *k, enum dtype dtype, enum layout layout, int threads)
 {
-    struct ops ops = ops_with_kernels(k);
-    struct backend b = {.name = k->isa, .ops = &ops, .kernels = k, .dtype = dtype, .layout = layout, .first_layout = layout, .threads = threads};
+    struct backend b = {.name = k->isa, .ops = &k->ops, .kernels = k, .dtype = dtype, .layout = layout, .first_layout = layout, .threads = threads};
     if (layout == LAYOUT_NCHW16C && dtype == DTYPE_F32) b.first_layout = LAYOUT_NCHW;
     kernel_cases_run(&b);
 }
@@ -53,7 +39,7 @@ static inline void compare_everything(int threads)
     const struct kernels *all[3];
     int count = kernels_runnable(all);
     compare_table(DTYPE_F32, threads);
-    if (ops_cpu.has(DTYPE_BF16)) compare_table(DTYPE_BF16, threads);
+    if (ops_cpu()->has(DTYPE_BF16)) compare_table(DTYPE_BF16, threads);
     for (int i = 0; i < count; i++)
         for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
             compare_kernels(all[i], dtype, LAYOUT_NHWC, threads);

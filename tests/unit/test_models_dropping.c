@@ -130,7 +130,7 @@ static void test_slope(const char *backbone, int shards)
 int main(void)
 {
     ops_ref.open(0);
-    ops_cpu.open(0);
+    ops_cpu()->open(0);
     test_keys("efficientnet_b0");
     test_slope("efficientnet_b0", 1);
     test_slope("efficientnet_b1", 2);

@@ -6,13 +6,6 @@
 #include "models/init.h"
 #include "tests/unit/check.h"
 
-static int64_t count_of(const struct param *p)
-{
-    int64_t count = 1;
-    for (int d = 0; d < p->ndim; d++) count *= p->dims[d];
-    return count;
-}
-
 static int find(const struct graph *g, const char *name)
 {
     for (int p = 0; p < g->param_count; p++)
@@ -73,7 +66,7 @@ static void test_distributions(void)
         struct graph *g = graph_build(rows[r].backbone, 224, 6, true, &err);
         if (!g) die_error(&err);
         int p = find(g, rows[r].name);
-        int64_t n = count_of(&g->params[p]);
+        int64_t n = param_elements(&g->params[p]);
         float *v = NEW_ARRAY(float, n);
         init_param(v, g, p, 1234);
         if (rows[r].shape == NORMAL) check_random(rows[r].name, v, n, sqrt(rows[r].square), HUGE_VAL);
@@ -89,7 +82,7 @@ static void test_seeds(void)
 {
     struct graph *g = graph_build("resnet18", 64, 6, true, NULL);
     int p = find(g, "layer1.0.conv1.weight"), q = find(g, "layer1.0.conv2.weight");
-    int64_t n = count_of(&g->params[p]);
+    int64_t n = param_elements(&g->params[p]);
     float *a = NEW_ARRAY(float, n), *b = NEW_ARRAY(float, n);
     init_param(a, g, p, 1);
     init_param(b, g, p, 1);

@@ -53,8 +53,7 @@ static void fill_network(struct outcome *o)
 {
     for (int p = 0; p < o->g->param_count; p++) {
         const struct param *param = &o->g->params[p];
-        int64_t count = 1;
-        for (int d = 0; d < param->ndim; d++) count *= param->dims[d];
+        int64_t count = param_elements(param);
         float *values = mem_alloc(sizeof(float) * (size_t)count);
         init_param_formula(values, o->g, p);
         network_param_set(o->n, p, values);
@@ -187,8 +186,7 @@ static void compare_gradient(struct outcome *o, const char *what, const char *na
 {
     for (int p = 0; p < o->g->param_count; p++) {
         if (strcmp(o->g->params[p].name, name)) continue;
-        int64_t count = 1;
-        for (int d = 0; d < o->g->params[p].ndim; d++) count *= o->g->params[p].dims[d];
+        int64_t count = param_elements(&o->g->params[p]);
         float *values = mem_alloc(sizeof(float) * (size_t)count);
         network_gradient_get(o->n, p, values);
         compare_tensor(o, what, values, count, rest, true);
@@ -264,8 +262,8 @@ static void check_all(const char *folder)
     check_case(folder, "resnet18_224", "cpu", DTYPE_F32, NULL);
     for (size_t i = 0; i < sizeof in_ref / sizeof *in_ref; i++)
         for (size_t s = 0; s < sizeof splits / sizeof *splits; s++) check_case(folder, in_ref[i], "cpu", DTYPE_F32, &splits[s]);
-    if (!ops_cpu.has(DTYPE_BF16)) printf("bf16 is not checked: this machine's cpu backend does not have it\n");
-    for (int b = 0; backbone_names[b] && ops_cpu.has(DTYPE_BF16); b++)
+    if (!ops_cpu()->has(DTYPE_BF16)) printf("bf16 is not checked: this machine's cpu backend does not have it\n");
+    for (int b = 0; backbone_names[b] && ops_cpu()->has(DTYPE_BF16); b++)
         check_case(folder, backbone_names[b], "cpu", DTYPE_BF16, NULL);
 }
 
@@ -276,7 +274,7 @@ int main(int argc, char **argv)
     if (argc > 5)
         sscanf(argv[5], "%d,%d,%d,%d", &split.images[0], &split.images[1], &split.images[2], &split.images[3]);
     ops_ref.open(0);
-    ops_cpu.open(0);
+    ops_cpu()->open(0);
     if (argc > 2)
         check_case(argv[1], argv[2], argc > 3 ? argv[3] : "cpu", argc > 4 && !strcmp(argv[4], "bf16") ? DTYPE_BF16 : DTYPE_F32,
                    argc > 5 ? &split : NULL);

@@ -239,7 +239,7 @@ int main(int argc, char **argv)
     tally = (struct tally){0};
     compare_everything(2);
     compare_table(DTYPE_F32, 3);
-    compare_kernels(kernels_pick(), DTYPE_F32, ops_cpu.layout(DTYPE_F32), 1);
+    compare_kernels(kernels_pick(), DTYPE_F32, ops_cpu()->layout(DTYPE_F32), 1);
     EXPECT(tally.compared > 10000 && tally.failed == 0, "%ld comparisons, %ld failed", tally.compared, tally.failed);
     printf("%ld comparisons\n", tally.compared);
     return check_verdict();

@@ -20,7 +20,10 @@ static struct error err;
 enum { COUNT = 1 << 16 };
 static float weights[COUNT];
 static double position[2];
-static const struct tensor_entry entries[] = {{"weights", TENSOR_F32, 1, {COUNT}, weights}, {"position", TENSOR_F64, 1, {2}, position}};
+static const struct tensor_entry entries[] = {
+    {.name = "weights", .type = TENSOR_F32, .ndim = 1, .dims = {COUNT}, .data = weights},
+    {.name = "position", .type = TENSOR_F64, .ndim = 1, .dims = {2}, .data = position},
+};
 
 static int save(const char *run, int64_t step, int keep)
 {
