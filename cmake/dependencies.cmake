@@ -35,6 +35,7 @@ endif()
 pkg_check_modules(LIBCONFIG IMPORTED_TARGET libconfig)
 pkg_check_modules(LIBPNG IMPORTED_TARGET libpng)
 pkg_check_modules(LIBJPEG IMPORTED_TARGET libjpeg)
+pkg_check_modules(ZLIB IMPORTED_TARGET zlib)
 find_path(DNNL_INCLUDE dnnl.h PATH_SUFFIXES oneapi/dnnl)
 find_library(DNNL_LIBRARY dnnl)
 if(DNNL_INCLUDE AND DNNL_LIBRARY)
@@ -48,6 +49,7 @@ ladnn_row(HDF5     TRUE "${HDF5_FOUND}" "${HDF5_VERSION}" "${apt} libhdf5-dev, o
 ladnn_row(libconfig TRUE "${LIBCONFIG_FOUND}" "${LIBCONFIG_VERSION}" "${apt} libconfig-dev")
 ladnn_row(libpng   TRUE "${LIBPNG_FOUND}" "${LIBPNG_VERSION}" "${apt} libpng-dev")
 ladnn_row(libjpeg  TRUE "${LIBJPEG_FOUND}" "${LIBJPEG_VERSION}" "${apt} libjpeg62-turbo-dev (Debian) or libjpeg-turbo8-dev")
+ladnn_row(zlib     TRUE "${ZLIB_FOUND}" "${ZLIB_VERSION}" "${apt} zlib1g-dev")
 ladnn_row(oneDNN   TRUE "${DNNL_FOUND}" "${DNNL_LIBRARY}" "${apt} libdnnl-dev, or set DNNL_INCLUDE and DNNL_LIBRARY (2.x)")
 
 # Used by the GPU path only; nothing here needs them.
@@ -72,7 +74,7 @@ if(LADNN_MISSING)
 endif()
 
 target_link_libraries(ladnn_deps INTERFACE MPI::MPI_C OpenMP::OpenMP_C Threads::Threads PkgConfig::LIBCONFIG
-  PkgConfig::LIBPNG PkgConfig::LIBJPEG ${DNNL_LIBRARY} m)
+  PkgConfig::LIBPNG PkgConfig::LIBJPEG PkgConfig::ZLIB ${DNNL_LIBRARY} m)
 target_include_directories(ladnn_deps INTERFACE ${DNNL_INCLUDE})
 if(TARGET PkgConfig::HDF5)
   target_link_libraries(ladnn_deps INTERFACE PkgConfig::HDF5)

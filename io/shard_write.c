@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -13,6 +14,7 @@
 #define LADNN_VERSION "unknown"
 #endif
 
+enum { GZIP_LEVEL = 4 };
 struct shard_writer {
     char *path;
     struct shard_info info; /* strings are owned */
@@ -36,7 +38,7 @@ static hid_t create_pixels(hid_t file, const struct shard_info *info)
      * of a shard of one image. */
     H5Pset_chunk_cache(access, 0, 0, 0);
     if (info->size) H5Pset_chunk(create, 4, chunk);
-    if (info->gzip) H5Pset_deflate(create, 4);
+    if (info->gzip) H5Pset_deflate(create, GZIP_LEVEL);
     hid_t set = H5Dcreate2(file, info->size ? "images" : "pixels", H5T_STD_U8LE, space, H5P_DEFAULT, create, access);
     H5Pclose(access);
     H5Pclose(create);
@@ -82,15 +84,31 @@ struct shard_writer *shard_create(const char *folder, const struct shard_info *g
     return NULL;
 }
 
-static int write_pixels(struct shard_writer *w, const uint8_t *pixels, size_t bytes, struct error *err)
+/* A chunk goes to its place as it is, filtered here: H5Dwrite would walk over it element by element. */
+static int write_chunk(struct shard_writer *w, const uint8_t *pixels, size_t bytes, struct error *err)
 {
-    hsize_t side = (hsize_t)w->info.size;
-    hsize_t start[4] = {(hsize_t)w->count, 0, 0, 0}, count[4] = {1, side, side, (hsize_t)w->info.channels};
-    hsize_t flat_start = (hsize_t)w->offset, flat = bytes;
+    hsize_t start[4] = {(hsize_t)w->count, 0, 0, 0};
+    uint8_t *packed = NULL;
+    if (w->info.gzip) {
+        uLongf room = compressBound(bytes);
+        packed = mem_alloc(room);
+        CHECK(compress2(packed, &room, pixels, bytes, GZIP_LEVEL) == Z_OK, "%s: zlib cannot compress", w->path);
+        bytes = room;
+    }
     hdf5_lock();
-    hid_t to = H5Dget_space(w->pixels), from = H5Screate_simple(1, &flat, NULL);
-    herr_t status = w->info.size ? H5Sselect_hyperslab(to, H5S_SELECT_SET, start, NULL, count, NULL)
-                                 : H5Sselect_hyperslab(to, H5S_SELECT_SET, &flat_start, NULL, &flat, NULL);
+    herr_t status = H5Dwrite_chunk(w->pixels, H5P_DEFAULT, 0, start, bytes, packed ? packed : pixels);
+    if (status < 0) hdf5_fail(err, w->path, "add an image");
+    hdf5_unlock();
+    mem_free(packed);
+    return status < 0 ? -1 : 0;
+}
+
+static int write_flat(struct shard_writer *w, const uint8_t *pixels, size_t bytes, struct error *err)
+{
+    hsize_t start = (hsize_t)w->offset, count = bytes;
+    hdf5_lock();
+    hid_t to = H5Dget_space(w->pixels), from = H5Screate_simple(1, &count, NULL);
+    herr_t status = H5Sselect_hyperslab(to, H5S_SELECT_SET, &start, NULL, &count, NULL);
     if (status >= 0) status = H5Dwrite(w->pixels, H5T_NATIVE_UINT8, from, to, H5P_DEFAULT, pixels);
     if (status < 0) hdf5_fail(err, w->path, "add an image");
     H5Sclose(from);
@@ -126,7 +144,7 @@ int shard_append(struct shard_writer *w, const struct image *image, const struct
     const uint8_t *pixels = rgb ? rgb : image->pixels;
     ASSERT(info->size || w->offset + (int64_t)bytes <= info->pixel_bytes);
     mine->crc32c = crc32c(0, pixels, bytes);
-    int status = write_pixels(w, pixels, bytes, err);
+    int status = info->size ? write_chunk(w, pixels, bytes, err) : write_flat(w, pixels, bytes, err);
     mem_free(rgb);
     w->count++;
     w->offset += (int64_t)bytes;

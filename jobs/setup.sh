@@ -4,14 +4,14 @@
 set -euo pipefail
 
 packages=(gcc g++ cmake ninja-build pkg-config libopenmpi-dev openmpi-bin libhdf5-dev libconfig-dev libpng-dev
-  libjpeg62-turbo-dev libdnnl-dev)
+  libjpeg62-turbo-dev zlib1g-dev libdnnl-dev)
 if [ "${1:-build}" = test ]; then
   packages+=(clang libomp-dev hdf5-tools procps python3 python3-numpy python3-h5py python3-pil python3-sklearn)
 fi
 
 if ! command -v dpkg-query >/dev/null; then
   echo "setup: no Debian package tools here; CMake's table will say what is missing." >&2
-  echo "setup: on a cluster, something like: module load gcc cmake openmpi hdf5 libconfig libpng libjpeg-turbo onednn/2" >&2
+  echo "setup: on a cluster, something like: module load gcc cmake openmpi hdf5 libconfig libpng libjpeg-turbo zlib onednn/2" >&2
   exit 0
 fi
 
