@@ -222,3 +222,34 @@ const char *path_base(const char *path)
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
 }
+
+int file_pread(int fd, void *data, size_t bytes, uint64_t offset, const char *path, struct error *err)
+{
+    while (bytes) {
+        ssize_t got = pread(fd, data, bytes, (off_t)offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return error_set(err, "%s: cannot read: %s", path, strerror(errno));
+        if (got == 0) return error_set(err, "%s: is truncated", path);
+        data = (char *)data + got;
+        bytes -= (size_t)got;
+        offset += (uint64_t)got;
+    }
+    return 0;
+}
+
+int file_pwrite(int fd, const void *data, size_t bytes, uint64_t offset, const char *path, struct error *err)
+{
+    while (bytes) {
+        ssize_t done = pwrite(fd, data, bytes, (off_t)offset);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) {
+            int cause = errno;
+            error_set(err, "%s: cannot write: %s", path, strerror(cause));
+            return cause == ENOSPC || cause == EDQUOT ? error_hint(err, "free some space or choose another folder") : -1;
+        }
+        data = (const char *)data + done;
+        bytes -= (size_t)done;
+        offset += (uint64_t)done;
+    }
+    return 0;
+}

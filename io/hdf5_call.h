@@ -3,7 +3,7 @@
  * DESIGN: (1) one lock around every use of the library, taken by the public functions of io/; the helpers below expect
  * it held. (2) HDF5 never writes to a disk. When a write fails (disk full) the library keeps the broken file in its
  * tables and crashes when the program ends (seen with 1.10.8), so files are built in memory (core driver) and stored by
- * file_write_atomic. Their bytes are taken over when HDF5 frees them: H5Fget_file_image would copy them, with a wrong
+ * our own writes. Their bytes are taken over when HDF5 frees them: H5Fget_file_image would copy them, with a wrong
  * checksum in the first block. (3) Files use the 1.10 format, whose metadata carry checksums: a flipped byte of a header is an
  * error of H5Fopen or H5Dopen and never reaches the parser. (4) Strings have a fixed length; variable ones lie in a heap
  * without a checksum. */
@@ -23,15 +23,14 @@ int hdf5_fail(struct error *err, const char *path, const char *what);
 /* A new file in memory. The struct must not move while the file is open. */
 struct hdf5_memory {
     hid_t file;
-    uint8_t *image;     /* ours once the file is closed */
-    size_t used, room;  /* while HDF5 has it: bytes of the file, bytes of the buffer */
-    size_t expected;
+    uint8_t *image;      /* ours once the file is closed: its first `used` bytes */
+    size_t used, room;
+    uint64_t file_bytes; /* length of the file, with what was reserved at its end and never written */
 };
-/* `expected_bytes`: about the size it will have; memory for that is taken at once. Returns the HDF5 status. */
-int hdf5_memory_open(struct hdf5_memory *m, size_t expected_bytes);
-/* Closes the file and writes it to `path`, whole or not at all. All other handles on it must be closed. */
-int hdf5_memory_store(struct hdf5_memory *m, const char *path, struct error *err);
-void hdf5_memory_close(struct hdf5_memory *m); /* also after store */
+/* Both return the HDF5 status. */
+int hdf5_memory_open(struct hdf5_memory *m);
+int hdf5_memory_finish(struct hdf5_memory *m); /* closes the file; all other handles on it must be closed */
+void hdf5_memory_close(struct hdf5_memory *m); /* also after finish */
 hid_t hdf5_open(const char *path, struct error *err); /* read only; -1 with err */
 
 /* A dataset of its own, contiguous. Returns the HDF5 status. */

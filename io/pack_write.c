@@ -100,7 +100,7 @@ static int append_block(struct job *job, struct shard_writer *w, const int *rows
         struct shard_item item = {.file = row->file, .patient = row->patient, .figure = row->figure, .covid = row->covid};
         memcpy(item.lesion, row->lesion, LESION_COUNT);
         memcpy(item.source_sha256, job->v[rows[i]].sha256, 32);
-        if (!status) status = shard_append(w, &images[i], &item, err);
+        if (!status) shard_append(w, &images[i], &item);
         image_free(&images[i]);
     }
     job->done += count;
@@ -114,10 +114,7 @@ static int write_shard(struct job *job, enum split split, int index, int parts, 
     struct shard_info info = {.dataset = o->name, .split = split, .index = index, .count = parts, .size = o->size,
                               .gzip = o->gzip, .synthetic = job->m->synthetic, .settings = job->settings,
                               .set_id = job->set_id, .by_figure = o->by_figure};
-    if (!o->size) info.pixel_bytes = pixel_bytes(job->v, rows, count);
-    for (int64_t i = 0; o->size && i < count; i++)
-        if (job->v[rows[i]].channels > info.channels) info.channels = job->v[rows[i]].channels;
-    struct shard_writer *w = shard_create(job->staging, &info, count, err);
+    struct shard_writer *w = shard_create(job->staging, &info, err);
     int status = w ? 0 : -1;
     for (int64_t i = 0; i < count && !status; i += BLOCK)
         status = append_block(job, w, rows + i, (int)(count - i < BLOCK ? count - i : BLOCK), err);

@@ -3,7 +3,7 @@
  * A data set is a folder of files NAME-SPLIT-00000-of-00004.h5. Images are uint8 (H, W, C) in one of two forms:
  * all of one size (`pack --size`) or each of its own ("original size": flat bytes with a shape per image).
  * DESIGN: HDF5 is called under one lock, only to open and to index; pixel bytes are then read with pread from the
- * chunk addresses found once, by any number of threads, and checked against the image's CRC-32C.
+ * addresses found once, by any number of threads, and checked against the image's CRC-32C.
  */
 #ifndef IO_SHARD_H
 #define IO_SHARD_H
@@ -25,7 +25,7 @@ struct shard_item { /* one image's row; strings belong to whoever gives it */
 };
 
 /* ---- writing: one thread per shard ---- */
-enum { SHARD_IMAGES_MAX = 4096 }; /* a shard is built in memory, and HDF5 finds a chunk by walking over all of them */
+enum { SHARD_IMAGES_MAX = 4096 }; /* a shard's pixels wait in memory, and HDF5 finds a chunk by walking over all of them */
 struct shard_info { /* what the file says of itself */
     const char *dataset;     /* "d0": letters, digits, . _ - */
     enum split split;
@@ -36,16 +36,16 @@ struct shard_info { /* what the file says of itself */
     const char *settings;    /* creation settings as text */
     const char *set_id;      /* the same in all files of one packing, so that files of two are never mixed; NULL: "" */
     bool by_figure;          /* source figures were kept in one split, too */
-    int channels;            /* of every image, 1 or 3 (0: 3); with size 0: 0, each its own */
-    int64_t pixel_bytes;     /* writing with size 0: of all images together */
+    int channels;            /* of every image, 1 or 3; writing: at least so many, 0 = what its images need; with size 0: 0 */
     int64_t images;          /* reading: rows */
     const char *tool;        /* reading: the writer and its version */
 };
 struct shard_writer;
-/* Strings of info are copied. The file is built in memory. */
-struct shard_writer *shard_create(const char *folder, const struct shard_info *info, int64_t images, struct error *err);
-/* Appends; computes crc32c itself; all strings are copied. A grey image in a shard of 3 channels is written as RGB. */
-int shard_append(struct shard_writer *w, const struct image *image, const struct shard_item *item, struct error *err);
+/* Strings of info are copied. Images wait in memory until shard_finish. */
+struct shard_writer *shard_create(const char *folder, const struct shard_info *info, struct error *err);
+/* Takes the pixels (*image is cleared) and copies the strings; checksum and shape are made here. With a size, one picture of
+ * 3 channels makes the whole shard so. */
+void shard_append(struct shard_writer *w, struct image *image, const struct shard_item *item);
 /* Writes PATH.tmp-PID, syncs it, reads everything back and compares checksums, renames to the final name. On error the
  * temporary file is removed. Frees w either way. */
 int shard_finish(struct shard_writer *w, struct error *err);
@@ -66,8 +66,7 @@ void dataset_close(struct dataset *d);
 int64_t dataset_count(const struct dataset *d, enum split split);
 /* Item `i` of a split in shard order; borrowed until close. */
 const struct shard_item *dataset_item(const struct dataset *d, enum split split, int64_t i);
-/* Copies the pixels of item i, each time verified against its checksum. Thread safe, outside HDF5's lock (inside it for
- * gzip). out->pixels is allocated when NULL, else must have room for the item's bytes. */
+/* Copies the pixels of item i, each time verified against its checksum. Thread safe, outside HDF5's lock. out->pixels is allocated when NULL, else must have room for the item's bytes. */
 int dataset_read(struct dataset *d, enum split split, int64_t i, struct image *out, struct error *err);
 const char *dataset_name(const struct dataset *d);
 bool dataset_synthetic(const struct dataset *d);

@@ -5,22 +5,24 @@
 
 #include "io/shard.h"
 
-enum { SHARD_FORMAT_VERSION = 1, SHARD_SIDE_MAX = 65536 };
+enum { SHARD_FORMAT_VERSION = 2, SHARD_SIDE_MAX = 65536 };
 
 struct shard { /* one open file */
     char *path;
     struct shard_info info; /* strings are owned */
     struct shard_item *items;
     char *file, *patient, *figure; /* pools that the items' strings lie in */
-    uint64_t *address;             /* (images) of the first pixel byte in the file; not with gzip */
+    uint64_t *address, *stored_bytes; /* (images): where in the file, and how many bytes there (gzip: packed) */
     int fd;
-    hid_t h5, pixels;              /* open with gzip only, else -1 */
+    hid_t h5;                      /* while it is being opened */
 };
 /* Reads and judges all but the pixels. On failure *s is closed. */
 int shard_open(struct shard *s, const char *path, struct error *err);
 void shard_close(struct shard *s);
 /* The pixels of item i, compared with their checksum. Thread safe. */
-int shard_read(struct shard *s, int64_t i, uint8_t *pixels, struct error *err);
+int shard_read(const struct shard *s, int64_t i, uint8_t *pixels, struct error *err);
+/* All of them, by all cores. */
+int shard_check_pixels(const struct shard *s, struct error *err);
 
 size_t shard_item_bytes(const struct shard_item *item);
 /* The checksum over everything but the pixels; FORMAT.md gives the order. */

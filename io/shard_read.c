@@ -9,7 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "io/hdf5_call.h"
@@ -169,92 +171,101 @@ static int read_columns(struct shard *s, struct error *err)
 
 /* ---- where the pixels are ---- */
 
-/* The dataset's rank and dims as wanted, bytes, and no filter but gzip. */
-static int check_pixels(struct shard *s, int rank, const hsize_t *want, struct error *err)
+static bool is_gzip_per_image(hid_t create, const hsize_t *image_dims)
+{
+    hsize_t chunk[4];
+    unsigned flags, setting[4];
+    size_t settings = 4;
+    return H5Pget_chunk(create, 4, chunk) == 4 && chunk[0] == 1 && !memcmp(chunk + 1, image_dims, 3 * sizeof *chunk) &&
+           H5Pget_nfilters(create) == 1 && H5Pget_filter2(create, 0, &flags, &settings, setting, 0, NULL, NULL) == H5Z_FILTER_DEFLATE;
+}
+
+/* The dataset's rank and dims as wanted, bytes; in one piece, or with a size in gzipped chunks of one image. */
+static int check_pixels(struct shard *s, hid_t pixels, int rank, const hsize_t *want, struct error *err)
 {
     hsize_t dims[H5S_MAX_RANK];
-    hid_t space = H5Dget_space(s->pixels), type = H5Dget_type(s->pixels), create = H5Dget_create_plist(s->pixels);
+    hid_t space = H5Dget_space(pixels), type = H5Dget_type(pixels), create = H5Dget_create_plist(pixels);
     bool sound = H5Sget_simple_extent_ndims(space) == rank && H5Sget_simple_extent_dims(space, dims, NULL) == rank &&
                  !memcmp(dims, want, (size_t)rank * sizeof *want) && H5Tequal(type, H5T_STD_U8LE) > 0;
-    sound = sound && H5Pget_layout(create) == (s->info.size ? H5D_CHUNKED : H5D_CONTIGUOUS);
-    if (sound && s->info.size) {
-        hsize_t chunk[4];
-        unsigned flags, setting[4];
-        size_t settings = 4;
-        int filters = H5Pget_nfilters(create);
-        sound = H5Pget_chunk(create, 4, chunk) == 4 && chunk[0] == 1 && !memcmp(chunk + 1, want + 1, 3 * sizeof *want);
-        s->info.gzip = filters == 1;
-        sound = sound && (filters == 0 || (filters == 1 && H5Pget_filter2(create, 0, &flags, &settings, setting, 0, NULL,
-                                                                          NULL) == H5Z_FILTER_DEFLATE));
-    }
+    s->info.gzip = rank == 4 && H5Pget_layout(create) == H5D_CHUNKED;
+    sound = sound && (s->info.gzip ? is_gzip_per_image(create, want + 1)
+                                   : H5Pget_layout(create) == H5D_CONTIGUOUS && H5Pget_external_count(create) == 0);
     H5Pclose(create);
     H5Tclose(type);
     H5Sclose(space);
     return sound ? 0 : damaged(s, err, "the pixels have another shape or layout than the format says");
 }
 
-static int find_chunks(struct shard *s, struct error *err)
+static int find_chunks(struct shard *s, hid_t pixels, struct error *err)
 {
     for (int64_t i = 0; i < s->info.images; i++) {
         hsize_t where[4] = {(hsize_t)i, 0, 0, 0}, bytes = 0;
-        unsigned skipped;
+        unsigned skipped = 0;
         haddr_t address = HADDR_UNDEF;
-        if (H5Dget_chunk_info_by_coord(s->pixels, where, &skipped, &address, &bytes) < 0 || address == HADDR_UNDEF ||
-            bytes != shard_item_bytes(&s->items[i]))
+        if (H5Dget_chunk_info_by_coord(pixels, where, &skipped, &address, &bytes) < 0 || address == HADDR_UNDEF || skipped ||
+            bytes > compressBound((uLong)shard_item_bytes(&s->items[i])))
             return damaged(s, err, "an image's chunk is missing");
         s->address[i] = address;
+        s->stored_bytes[i] = bytes;
     }
     return 0;
 }
 
-/* Images of their own size lie one behind the other; column offset says so for other readers. */
-static int find_flat(struct shard *s, struct error *err)
+/* Without filter images lie one behind the other. */
+static int find_row(struct shard *s, hid_t pixels, struct error *err)
+{
+    haddr_t at = H5Dget_offset(pixels);
+    if (at == HADDR_UNDEF) return damaged(s, err, "the pixels are missing");
+    for (int64_t i = 0; i < s->info.images; i++) {
+        s->address[i] = at;
+        s->stored_bytes[i] = shard_item_bytes(&s->items[i]);
+        at += s->stored_bytes[i];
+    }
+    return 0;
+}
+
+/* With images of their own size a column says so for other readers. */
+static int check_offsets(struct shard *s, struct error *err)
 {
     hsize_t n = (hsize_t)s->info.images;
-    haddr_t base = H5Dget_offset(s->pixels), used = 0;
-    if (base == HADDR_UNDEF) return damaged(s, err, "the pixels are missing");
     int64_t *offset = NEW_ARRAY(int64_t, n);
     int status = hdf5_read_array(s->h5, s->path, "offset", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, &n, offset, err);
-    for (hsize_t i = 0; i < n && !status; i++) {
-        if (offset[i] != (int64_t)used) status = damaged(s, err, "the images' offsets");
-        s->address[i] = base + used;
-        used += shard_item_bytes(&s->items[i]);
-    }
+    for (hsize_t i = 0; i < n && !status; i++)
+        if (offset[i] != (int64_t)(s->address[i] - s->address[0])) status = damaged(s, err, "the images' offsets");
     mem_free(offset);
     return status;
+}
+
+static int check_bounds(struct shard *s, struct error *err)
+{
+    struct stat file;
+    if (fstat(s->fd, &file)) return error_set(err, "%s: %s", s->path, strerror(errno));
+    for (int64_t i = 0; i < s->info.images; i++)
+        if (s->address[i] > (uint64_t)file.st_size || s->stored_bytes[i] > (uint64_t)file.st_size - s->address[i])
+            return damaged(s, err, "the file ends before its pixels");
+    return 0;
 }
 
 static int find_pixels(struct shard *s, struct error *err)
 {
     hsize_t side = (hsize_t)s->info.size, dims[4] = {(hsize_t)s->info.images, side, side, (hsize_t)s->info.channels}, flat = 0;
     for (int64_t i = 0; i < s->info.images; i++) flat += shard_item_bytes(&s->items[i]);
-    s->pixels = H5Dopen2(s->h5, side ? "images" : "pixels", H5P_DEFAULT);
-    if (s->pixels < 0) return hdf5_fail(err, s->path, "find the pixels");
-    if (side ? check_pixels(s, 4, dims, err) : check_pixels(s, 1, &flat, err)) return -1;
-    if (s->info.gzip) return 0;
+    hid_t pixels = H5Dopen2(s->h5, side ? "images" : "pixels", H5P_DEFAULT);
+    if (pixels < 0) return hdf5_fail(err, s->path, "find the pixels");
     s->address = NEW_ARRAY(uint64_t, s->info.images);
-    if (side && find_chunks(s, err)) return -1;
-    if (!side && find_flat(s, err)) return -1;
-    struct stat file;
-    if (fstat(s->fd, &file)) return error_set(err, "%s: %s", s->path, strerror(errno));
-    for (int64_t i = 0; i < s->info.images; i++)
-        if (s->address[i] > (uint64_t)file.st_size || shard_item_bytes(&s->items[i]) > (uint64_t)file.st_size - s->address[i])
-            return damaged(s, err, "the file ends before its pixels");
-    return 0;
+    s->stored_bytes = NEW_ARRAY(uint64_t, s->info.images);
+    int status = side ? check_pixels(s, pixels, 4, dims, err) : check_pixels(s, pixels, 1, &flat, err);
+    if (!status) status = s->info.gzip ? find_chunks(s, pixels, err) : find_row(s, pixels, err);
+    if (!status && !side) status = check_offsets(s, err);
+    H5Dclose(pixels);
+    return status ? status : check_bounds(s, err);
 }
 
 /* ---- the file ---- */
 
-static void close_hdf5(struct shard *s)
-{
-    if (s->pixels >= 0) H5Dclose(s->pixels);
-    if (s->h5 >= 0) H5Fclose(s->h5);
-    s->pixels = s->h5 = -1;
-}
-
 int shard_open(struct shard *s, const char *path, struct error *err)
 {
-    *s = (struct shard){.path = mem_string(path), .h5 = -1, .pixels = -1};
+    *s = (struct shard){.path = mem_string(path), .h5 = -1};
     s->fd = open(path, O_RDONLY | O_CLOEXEC);
     int status = s->fd < 0 ? error_set(err, "%s: cannot open: %s", path, strerror(errno)) : 0;
     hdf5_lock();
@@ -262,7 +273,7 @@ int shard_open(struct shard *s, const char *path, struct error *err)
     if (s->h5 < 0 || read_kind(s, err) || read_texts(s, err) || read_numbers(s, err) || read_columns(s, err) ||
         find_pixels(s, err))
         status = -1;
-    if (status || !s->info.gzip) close_hdf5(s);
+    if (s->h5 >= 0) H5Fclose(s->h5);
     hdf5_unlock();
     if (status) shard_close(s);
     return status;
@@ -270,9 +281,6 @@ int shard_open(struct shard *s, const char *path, struct error *err)
 
 void shard_close(struct shard *s)
 {
-    hdf5_lock();
-    close_hdf5(s);
-    hdf5_unlock();
     if (s->fd >= 0) close(s->fd);
     mem_free((char *)s->info.dataset);
     mem_free((char *)s->info.set_id);
@@ -283,46 +291,45 @@ void shard_close(struct shard *s)
     mem_free(s->figure);
     mem_free(s->items);
     mem_free(s->address);
+    mem_free(s->stored_bytes);
     mem_free(s->path);
-    *s = (struct shard){.fd = -1, .h5 = -1, .pixels = -1};
+    *s = (struct shard){.fd = -1, .h5 = -1};
 }
 
 /* ---- pixels ---- */
 
-static int read_plain(const struct shard *s, int64_t i, uint8_t *to, struct error *err)
+static int unpack(const struct shard *s, int64_t i, uint8_t *to, struct error *err)
 {
-    size_t bytes = shard_item_bytes(&s->items[i]), done = 0;
-    while (done < bytes) {
-        ssize_t got = pread(s->fd, to + done, bytes - done, (off_t)(s->address[i] + done));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return error_set(err, "%s: cannot read image %" PRId64 ": %s", s->path, i, strerror(errno));
-        if (got == 0) return error_set(err, "%s: the file ends within image %" PRId64, s->path, i);
-        done += (size_t)got;
-    }
-    return 0;
-}
-
-static int read_gzip(const struct shard *s, int64_t i, uint8_t *to, struct error *err)
-{
-    hsize_t side = (hsize_t)s->info.size, start[4] = {(hsize_t)i, 0, 0, 0}, count[4] = {1, side, side, (hsize_t)s->info.channels};
-    hsize_t flat = shard_item_bytes(&s->items[i]);
-    hdf5_lock();
-    hid_t from = H5Dget_space(s->pixels), memory = H5Screate_simple(1, &flat, NULL);
-    int status = 0;
-    if (H5Sselect_hyperslab(from, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
-        H5Dread(s->pixels, H5T_NATIVE_UINT8, memory, from, H5P_DEFAULT, to) < 0)
-        status = hdf5_fail(err, s->path, "unpack an image");
-    H5Sclose(memory);
-    H5Sclose(from);
-    hdf5_unlock();
+    uLongf bytes = (uLongf)shard_item_bytes(&s->items[i]), want = bytes;
+    uint8_t *packed = mem_alloc(s->stored_bytes[i]);
+    int status = file_pread(s->fd, packed, s->stored_bytes[i], s->address[i], s->path, err);
+    if (!status && (uncompress(to, &bytes, packed, s->stored_bytes[i]) != Z_OK || bytes != want))
+        status = error_set(err, "%s: image %" PRId64 " (%s): the gzip data are damaged", s->path, i, s->items[i].file);
+    mem_free(packed);
     return status;
 }
 
-int shard_read(struct shard *s, int64_t i, uint8_t *pixels, struct error *err)
+int shard_read(const struct shard *s, int64_t i, uint8_t *pixels, struct error *err)
 {
     const struct shard_item *item = &s->items[i];
-    if (s->info.gzip ? read_gzip(s, i, pixels, err) : read_plain(s, i, pixels, err)) return -1;
+    if (s->info.gzip ? unpack(s, i, pixels, err) : file_pread(s->fd, pixels, s->stored_bytes[i], s->address[i], s->path, err)) return -1;
     if (crc32c(0, pixels, shard_item_bytes(item)) == item->crc32c) return 0;
     error_set(err, "%s: image %" PRId64 " (%s): the pixels are not those that were written (CRC-32C)", s->path, i, item->file);
     return error_hint(err, "the file was altered or its disk is failing; ladnn inspect --verify lists all such images");
+}
+
+int shard_check_pixels(const struct shard *s, struct error *err)
+{
+    int failed = 0;
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t i = 0; i < s->info.images; i++) {
+        struct error mine = {0};
+        uint8_t *pixels = mem_alloc(shard_item_bytes(&s->items[i]));
+        int status = shard_read(s, i, pixels, &mine);
+        mem_free(pixels);
+        if (!status) continue;
+#pragma omp critical(shard_error)
+        if (!failed++) *err = mine;
+    }
+    return failed ? -1 : 0;
 }

@@ -1,5 +1,10 @@
-/* shard_write.c - builds one shard file in memory, stores it and reads it back before it gets its name. */
+/* shard_write.c - a shard file from images that were collected in memory, read back before it gets its name.
+ *
+ * DESIGN: HDF5 makes the file in memory (io/hdf5_call.h says why) but for the pixels: their dataset is created last, its place is
+ * reserved behind everything else, and they go there by pwrite. */
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -19,137 +24,97 @@ struct shard_writer {
     char *path;
     struct shard_info info; /* strings are owned */
     struct shard_item *items;
-    int64_t count;  /* appended so far */
-    int64_t offset; /* pixel bytes so far */
+    struct image *images;
+    int64_t room;
     struct hdf5_memory memory;
-    hid_t pixels;
+    uint64_t pixels_at; /* without filter: where the pixels begin in the file */
 };
-
-/* With a size: (N, H, W, C) in chunks of one image; else flat bytes in one piece. */
-static hid_t create_pixels(hid_t file, const struct shard_info *info)
-{
-    hsize_t side = (hsize_t)info->size, channels = (hsize_t)info->channels;
-    hsize_t dims[4] = {(hsize_t)info->images, side, side, channels}, chunk[4] = {1, side, side, channels};
-    hsize_t flat = (hsize_t)info->pixel_bytes;
-    hid_t space = info->size ? H5Screate_simple(4, dims, NULL) : H5Screate_simple(1, &flat, NULL);
-    hid_t create = H5Pcreate(H5P_DATASET_CREATE), access = H5Pcreate(H5P_DATASET_ACCESS);
-    H5Pset_obj_track_times(create, 0);
-    /* A chunk is written whole and never again. Not together with H5D_FILL_TIME_NEVER: HDF5 1.10.8 then loses the chunk
-     * of a shard of one image. */
-    H5Pset_chunk_cache(access, 0, 0, 0);
-    if (info->size) H5Pset_chunk(create, 4, chunk);
-    if (info->gzip) H5Pset_deflate(create, GZIP_LEVEL);
-    hid_t set = H5Dcreate2(file, info->size ? "images" : "pixels", H5T_STD_U8LE, space, H5P_DEFAULT, create, access);
-    H5Pclose(access);
-    H5Pclose(create);
-    H5Sclose(space);
-    return set;
-}
 
 static int check_info(const struct shard_info *info, struct error *err)
 {
-    if (info->images < 1 || info->images > SHARD_IMAGES_MAX)
-        return error_set(err, "a shard holds 1 to %d images, not %" PRId64, SHARD_IMAGES_MAX, info->images);
     if (!*info->dataset || strspn(info->dataset, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
                                strlen(info->dataset))
         return error_set(err, "the data set's name '%s' must be of letters, digits, . _ -", info->dataset);
     ASSERT(info->index >= 0 && info->index < info->count && info->count <= 99999);
-    ASSERT(info->size ? info->channels == 1 || info->channels == 3 : info->channels == 0 && !info->gzip);
+    ASSERT(info->channels == 0 || info->channels == 1 || info->channels == 3);
+    ASSERT(info->size || !info->gzip);
     return 0;
 }
 
-struct shard_writer *shard_create(const char *folder, const struct shard_info *given, int64_t images, struct error *err)
+struct shard_writer *shard_create(const char *folder, const struct shard_info *info, struct error *err)
 {
-    struct shard_info info = *given;
-    info.images = images;
-    if (info.size && !info.channels) info.channels = 3;
-    if (check_info(&info, err)) return NULL;
+    if (check_info(info, err)) return NULL;
     struct shard_writer *w = NEW(struct shard_writer);
-    char *name = shard_file_name(info.dataset, info.split, info.index, info.count);
+    char *name = shard_file_name(info->dataset, info->split, info->index, info->count);
     w->path = path_join(folder, name);
     mem_free(name);
-    w->info = info;
-    w->info.dataset = mem_string(info.dataset);
-    w->info.set_id = mem_string(info.set_id ? info.set_id : "");
-    w->info.settings = mem_string(info.settings ? info.settings : "");
+    w->info = *info;
+    w->info.images = 0;
+    w->info.dataset = mem_string(info->dataset);
+    w->info.set_id = mem_string(info->set_id ? info->set_id : "");
+    w->info.settings = mem_string(info->settings ? info->settings : "");
     w->info.tool = "ladnn " LADNN_VERSION;
-    w->items = NEW_ARRAY(struct shard_item, images);
-    hdf5_lock();
-    int64_t bytes = info.size ? images * info.size * info.size * info.channels : info.pixel_bytes;
-    w->pixels = hdf5_memory_open(&w->memory, (size_t)(info.gzip ? bytes / 2 : bytes)) ? -1 : create_pixels(w->memory.file, &info);
-    if (w->pixels < 0) hdf5_fail(err, w->path, "begin the file");
-    hdf5_unlock();
-    if (w->pixels >= 0) return w;
-    shard_abandon(w);
-    return NULL;
+    w->memory.file = -1;
+    return w;
 }
 
-/* A chunk goes to its place as it is, filtered here: H5Dwrite would walk over it element by element. */
-static int write_chunk(struct shard_writer *w, const uint8_t *pixels, size_t bytes, struct error *err)
-{
-    hsize_t start[4] = {(hsize_t)w->count, 0, 0, 0};
-    uint8_t *packed = NULL;
-    if (w->info.gzip) {
-        uLongf room = compressBound(bytes);
-        packed = mem_alloc(room);
-        CHECK(compress2(packed, &room, pixels, bytes, GZIP_LEVEL) == Z_OK, "%s: zlib cannot compress", w->path);
-        bytes = room;
-    }
-    hdf5_lock();
-    herr_t status = H5Dwrite_chunk(w->pixels, H5P_DEFAULT, 0, start, bytes, packed ? packed : pixels);
-    if (status < 0) hdf5_fail(err, w->path, "add an image");
-    hdf5_unlock();
-    mem_free(packed);
-    return status < 0 ? -1 : 0;
-}
-
-static int write_flat(struct shard_writer *w, const uint8_t *pixels, size_t bytes, struct error *err)
-{
-    hsize_t start = (hsize_t)w->offset, count = bytes;
-    hdf5_lock();
-    hid_t to = H5Dget_space(w->pixels), from = H5Screate_simple(1, &count, NULL);
-    herr_t status = H5Sselect_hyperslab(to, H5S_SELECT_SET, &start, NULL, &count, NULL);
-    if (status >= 0) status = H5Dwrite(w->pixels, H5T_NATIVE_UINT8, from, to, H5P_DEFAULT, pixels);
-    if (status < 0) hdf5_fail(err, w->path, "add an image");
-    H5Sclose(from);
-    H5Sclose(to);
-    hdf5_unlock();
-    return status < 0 ? -1 : 0;
-}
-
-static uint8_t *grey_to_rgb(const struct image *image)
-{
-    size_t count = (size_t)image->height * (size_t)image->width;
-    uint8_t *rgb = mem_alloc(3 * count);
-    for (size_t i = 0; i < count; i++) rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = image->pixels[i];
-    return rgb;
-}
-
-int shard_append(struct shard_writer *w, const struct image *image, const struct shard_item *item, struct error *err)
+void shard_append(struct shard_writer *w, struct image *image, const struct shard_item *item)
 {
     const struct shard_info *info = &w->info;
-    ASSERT(w->count < info->images && *item->patient);
-    ASSERT(!info->size || (image->height == info->size && image->width == info->size));
-    ASSERT(!info->size || image->channels <= info->channels);
-    struct shard_item *mine = &w->items[w->count];
+    ASSERT(*item->patient && (!info->size || (image->height == info->size && image->width == info->size)));
+    if (info->images == w->room) {
+        int64_t room = w->room ? 2 * w->room : 64;
+        w->items = mem_grow(w->items, (size_t)w->room * sizeof *w->items, (size_t)room * sizeof *w->items);
+        w->images = mem_grow(w->images, (size_t)w->room * sizeof *w->images, (size_t)room * sizeof *w->images);
+        w->room = room;
+    }
+    struct shard_item *mine = &w->items[info->images];
     *mine = *item;
     mine->file = mem_string(item->file);
     mine->patient = mem_string(item->patient);
     mine->figure = mem_string(item->figure);
     mine->height = image->height;
     mine->width = image->width;
-    mine->channels = info->size ? info->channels : image->channels;
-    size_t bytes = shard_item_bytes(mine);
-    uint8_t *rgb = mine->channels > image->channels ? grey_to_rgb(image) : NULL;
-    const uint8_t *pixels = rgb ? rgb : image->pixels;
-    ASSERT(info->size || w->offset + (int64_t)bytes <= info->pixel_bytes);
-    mine->crc32c = crc32c(0, pixels, bytes);
-    int status = info->size ? write_chunk(w, pixels, bytes, err) : write_flat(w, pixels, bytes, err);
-    mem_free(rgb);
-    w->count++;
-    w->offset += (int64_t)bytes;
-    return status;
+    mine->channels = image->channels;
+    w->images[w->info.images++] = *image;
+    *image = (struct image){0};
 }
+
+/* ---- pixels as they are stored ---- */
+
+static void grey_to_rgb(struct image *image)
+{
+    size_t count = (size_t)image->height * (size_t)image->width;
+    uint8_t *rgb = mem_alloc(3 * count);
+    for (size_t i = 0; i < count; i++) rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = image->pixels[i];
+    mem_free(image->pixels);
+    image->pixels = rgb;
+    image->channels = 3;
+}
+
+/* One number of channels for all of one size, and the sums. */
+static void settle_images(struct shard_writer *w)
+{
+    struct shard_info *info = &w->info;
+    for (int64_t i = 0; i < info->images && info->size; i++)
+        if (w->images[i].channels > info->channels) info->channels = w->images[i].channels;
+#pragma omp parallel for
+    for (int64_t i = 0; i < info->images; i++) {
+        struct image *image = &w->images[i];
+        if (image->channels < info->channels) grey_to_rgb(image);
+        w->items[i].channels = image->channels;
+        w->items[i].crc32c = crc32c(0, image->pixels, shard_item_bytes(&w->items[i]));
+    }
+}
+
+static uint64_t pixel_bytes(const struct shard_writer *w)
+{
+    uint64_t bytes = 0;
+    for (int64_t i = 0; i < w->info.images; i++) bytes += shard_item_bytes(&w->items[i]);
+    return bytes;
+}
+
+/* ---- the file without its pixels, in memory ---- */
 
 static int write_attributes(hid_t file, const struct shard_info *info, uint32_t crc)
 {
@@ -209,17 +174,105 @@ static int write_number_columns(struct shard_writer *w)
     return status;
 }
 
-static int store(struct shard_writer *w, const char *temporary, struct error *err)
+/* Without filter: (N, H, W, C), or flat bytes, in one piece; HDF5 reserves the place and never fills it. */
+static int plan_pixels(struct shard_writer *w)
 {
-    hdf5_lock();
+    const struct shard_info *info = &w->info;
+    hsize_t side = (hsize_t)info->size, flat = pixel_bytes(w), dims[4] = {(hsize_t)info->images, side, side, (hsize_t)info->channels};
+    hid_t space = side ? H5Screate_simple(4, dims, NULL) : H5Screate_simple(1, &flat, NULL), create = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(create, 0);
+    H5Pset_alloc_time(create, H5D_ALLOC_TIME_EARLY);
+    H5Pset_fill_time(create, H5D_FILL_TIME_NEVER);
+    hid_t set = H5Dcreate2(w->memory.file, side ? "images" : "pixels", H5T_STD_U8LE, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    haddr_t at = set >= 0 ? H5Dget_offset(set) : HADDR_UNDEF;
+    w->pixels_at = at;
+    if (set >= 0) H5Dclose(set);
+    H5Pclose(create);
+    H5Sclose(space);
+    return at == HADDR_UNDEF ? -1 : 0;
+}
+
+struct packed {
+    uint8_t *data;
+    uLongf bytes;
+};
+
+static struct packed *compress_images(const struct shard_writer *w)
+{
+    struct packed *packed = NEW_ARRAY(struct packed, w->info.images);
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t i = 0; i < w->info.images; i++) {
+        uLong bytes = (uLong)shard_item_bytes(&w->items[i]);
+        packed[i].bytes = compressBound(bytes);
+        packed[i].data = mem_alloc(packed[i].bytes);
+        CHECK(compress2(packed[i].data, &packed[i].bytes, w->images[i].pixels, bytes, GZIP_LEVEL) == Z_OK, "zlib cannot compress");
+    }
+    return packed;
+}
+
+/* A chunk is one image. It goes to its place as it is: H5Dwrite would filter under the lock and walk over its elements. */
+static int write_chunks(struct shard_writer *w, const struct packed *packed)
+{
+    const struct shard_info *info = &w->info;
+    hsize_t side = (hsize_t)info->size, dims[4] = {(hsize_t)info->images, side, side, (hsize_t)info->channels};
+    hsize_t chunk[4] = {1, side, side, (hsize_t)info->channels}, at[4] = {0};
+    hid_t space = H5Screate_simple(4, dims, NULL), create = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(create, 0);
+    H5Pset_chunk(create, 4, chunk);
+    H5Pset_deflate(create, GZIP_LEVEL);
+    hid_t set = H5Dcreate2(w->memory.file, "images", H5T_STD_U8LE, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    herr_t status = set < 0 ? -1 : 0;
+    for (; status >= 0 && at[0] < dims[0]; at[0]++)
+        status = H5Dwrite_chunk(set, H5P_DEFAULT, 0, at, packed[at[0]].bytes, packed[at[0]].data);
+    if (set >= 0) H5Dclose(set);
+    H5Pclose(create);
+    H5Sclose(space);
+    return status < 0 ? -1 : 0;
+}
+
+static int write_columns(struct shard_writer *w)
+{
+    return write_attributes(w->memory.file, &w->info, shard_metadata_crc(&w->info, w->items)) || write_string_columns(w) ||
+           write_number_columns(w);
+}
+
+static int plan(struct shard_writer *w, struct error *err)
+{
+    struct packed *packed = w->info.gzip ? compress_images(w) : NULL;
     int status = 0;
-    if (write_attributes(w->memory.file, &w->info, shard_metadata_crc(&w->info, w->items)) || write_string_columns(w) ||
-        write_number_columns(w))
-        status = hdf5_fail(err, w->path, "add the labels");
-    H5Dclose(w->pixels);
-    w->pixels = -1;
-    if (!status) status = hdf5_memory_store(&w->memory, temporary, err);
+    hdf5_lock();
+    if (hdf5_memory_open(&w->memory) || write_columns(w) || (packed ? write_chunks(w, packed) : plan_pixels(w)) ||
+        hdf5_memory_finish(&w->memory))
+        status = hdf5_fail(err, w->path, "make the file in memory");
     hdf5_unlock();
+    for (int64_t i = 0; packed && i < w->info.images; i++) mem_free(packed[i].data);
+    mem_free(packed);
+    return status;
+}
+
+/* ---- to the disk ---- */
+
+static int write_file(const struct shard_writer *w, int file, const char *temporary, struct error *err)
+{
+    const struct hdf5_memory *m = &w->memory;
+    uint64_t at = w->pixels_at;
+    if (ftruncate(file, (off_t)m->file_bytes))
+        return error_set(err, "%s: cannot make a file of %.1f MB: %m", temporary, (double)m->file_bytes / 1e6);
+    if (file_pwrite(file, m->image, m->used < m->file_bytes ? m->used : (size_t)m->file_bytes, 0, temporary, err)) return -1;
+    for (int64_t i = 0; i < w->info.images && !w->info.gzip; i++) {
+        size_t bytes = shard_item_bytes(&w->items[i]);
+        if (file_pwrite(file, w->images[i].pixels, bytes, at, temporary, err)) return -1;
+        at += bytes;
+    }
+    return fsync(file) ? error_set(err, "%s: cannot sync: %m", temporary) : 0;
+}
+
+static int store(const struct shard_writer *w, const char *temporary, struct error *err)
+{
+    int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (file < 0) return error_set(err, "%s: cannot create: %m", temporary);
+    int status = write_file(w, file, temporary, err);
+    if (close(file) && !status) status = error_set(err, "%s: cannot close: %m", temporary);
     return status;
 }
 
@@ -232,20 +285,20 @@ static int verify(const struct shard_writer *w, const char *temporary, struct er
     if (s.info.images != w->info.images ||
         shard_metadata_crc(&s.info, s.items) != shard_metadata_crc(&w->info, w->items))
         status = error_set(err, "%s: what was read back is not what was written", temporary);
-    for (int64_t i = 0; !status && i < s.info.images; i++) {
-        uint8_t *pixels = mem_alloc(shard_item_bytes(&s.items[i]));
-        status = shard_read(&s, i, pixels, err);
-        mem_free(pixels);
-    }
+    if (!status) status = shard_check_pixels(&s, err);
     shard_close(&s);
     return status;
 }
 
 int shard_finish(struct shard_writer *w, struct error *err)
 {
-    ASSERT(w->count == w->info.images && (w->info.size || w->offset == w->info.pixel_bytes));
     char *temporary = mem_format("%s.tmp-%ld", w->path, (long)getpid());
-    int status = store(w, temporary, err);
+    int status = 0;
+    if (w->info.images < 1 || w->info.images > SHARD_IMAGES_MAX)
+        status = error_set(err, "a shard holds 1 to %d images, not %" PRId64, SHARD_IMAGES_MAX, w->info.images);
+    if (!status) settle_images(w);
+    if (!status) status = plan(w, err);
+    if (!status) status = store(w, temporary, err);
     if (!status) status = verify(w, temporary, err);
     if (!status) status = file_rename(temporary, w->path, err);
     if (status) unlink(temporary);
@@ -259,15 +312,16 @@ void shard_abandon(struct shard_writer *w)
 {
     if (!w) return;
     hdf5_lock();
-    if (w->pixels >= 0) H5Dclose(w->pixels);
     hdf5_memory_close(&w->memory);
     hdf5_unlock();
-    for (int64_t i = 0; i < w->count; i++) {
+    for (int64_t i = 0; i < w->info.images; i++) {
         mem_free((char *)w->items[i].file);
         mem_free((char *)w->items[i].patient);
         mem_free((char *)w->items[i].figure);
+        image_free(&w->images[i]);
     }
     mem_free(w->items);
+    mem_free(w->images);
     mem_free((char *)w->info.dataset);
     mem_free((char *)w->info.set_id);
     mem_free((char *)w->info.settings);

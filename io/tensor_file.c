@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "io/hdf5_call.h"
@@ -40,7 +41,7 @@ static int read_block(struct tensor_file *f, struct error *err)
     uint64_t file_bytes = (uint64_t)info.st_size;
     if (!S_ISREG(info.st_mode) || file_bytes < sizeof head)
         return error_set(err, "%s: is not a tensor file, or truncated near its start", f->path);
-    if (pread_whole(f->fd, &head, sizeof head, 0, f->path, err)) return -1;
+    if (file_pread(f->fd, &head, sizeof head, 0, f->path, err)) return -1;
     if (memcmp(head.magic, BLOCK_MAGIC, sizeof BLOCK_MAGIC)) {
         error_set(err, "%s: is not a tensor file of ladnn, or damaged in its first bytes", f->path);
         return error_hint(err, "other formats are taken in by ladnn weights");
@@ -48,7 +49,7 @@ static int read_block(struct tensor_file *f, struct error *err)
     uint64_t need = sizeof head + (uint64_t)head.count * sizeof(struct block_tensor);
     if (head.block_bytes > file_bytes || head.block_bytes < need) return damaged(f, "its first block does not fit", err);
     f->block = mem_alloc(head.block_bytes);
-    if (pread_whole(f->fd, f->block, head.block_bytes, 0, f->path, err)) return -1;
+    if (file_pread(f->fd, f->block, head.block_bytes, 0, f->path, err)) return -1;
     f->head = (const struct block_head *)f->block;
     f->tensors = (const struct block_tensor *)(f->block + sizeof head);
     if (block_crc(f->block) != f->head->crc) return damaged(f, "wrong checksum of its first block", err);
@@ -205,7 +206,7 @@ static int read_tensor(const struct tensor_file *f, int i, uint8_t *data, struct
     for (uint64_t at = 0; at < t->bytes && !status; at += PIECE_BYTES) {
         size_t bytes = t->bytes - at < PIECE_BYTES ? (size_t)(t->bytes - at) : PIECE_BYTES;
         uint8_t *to = data ? data + at : piece;
-        status = pread_whole(f->fd, to, bytes, t->offset + at, f->path, err);
+        status = file_pread(f->fd, to, bytes, t->offset + at, f->path, err);
         if (!status) crc = crc32c(crc, to, bytes);
     }
     mem_free(piece);

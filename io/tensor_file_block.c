@@ -1,4 +1,4 @@
-/* tensor_file_block.c - what writing and reading tensor files share: whole reads and writes, sums, names of shapes. */
+/* tensor_file_block.c - what writing and reading tensor files share: sums, names of shapes. */
 #include "io/tensor_file_block.h"
 
 #include <errno.h>
@@ -7,45 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
-
-int pread_whole(int fd, void *data, size_t bytes, uint64_t offset, const char *path, struct error *err)
-{
-    while (bytes) {
-        ssize_t got = pread(fd, data, bytes, (off_t)offset);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return error_set(err, "%s: cannot read: %s", path, strerror(errno));
-        if (got == 0) return error_set(err, "%s: is truncated", path);
-        data = (char *)data + got;
-        bytes -= (size_t)got;
-        offset += (uint64_t)got;
-    }
-    return 0;
-}
-
-int pwrite_whole(int fd, const void *data, size_t bytes, uint64_t offset, const char *path, struct error *err)
-{
-    while (bytes) {
-        ssize_t done = pwrite(fd, data, bytes, (off_t)offset);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) {
-            int cause = errno;
-            error_set(err, "%s: cannot write: %s", path, strerror(cause));
-            return cause == ENOSPC || cause == EDQUOT ? error_hint(err, "free some space or choose another folder") : -1;
-        }
-        data = (const char *)data + done;
-        bytes -= (size_t)done;
-        offset += (uint64_t)done;
-    }
-    return 0;
-}
 
 static int gap_crc(uint32_t *crc, uint8_t *piece, int fd, uint64_t from, uint64_t to, const char *path, struct error *err)
 {
     while (from < to) {
         size_t bytes = to - from < PIECE_BYTES ? (size_t)(to - from) : PIECE_BYTES;
-        if (pread_whole(fd, piece, bytes, from, path, err)) return -1;
+        if (file_pread(fd, piece, bytes, from, path, err)) return -1;
         *crc = crc32c(*crc, piece, bytes);
         from += bytes;
     }

@@ -31,8 +31,6 @@ enum { BLOCK_LEAST_BYTES = 4096 };
 enum { PIECE_BYTES = 1 << 20 }; /* read or written at once, and hashed while it is in the cache */
 
 /* All return -1 with err, which names `path` and the cause. */
-int pread_whole(int fd, void *data, size_t bytes, uint64_t offset, const char *path, struct error *err);
-int pwrite_whole(int fd, const void *data, size_t bytes, uint64_t offset, const char *path, struct error *err);
 /* CRC of everything outside the block and the tensors. Tensors that overlap or lie outside the file are an error. */
 int block_metadata_crc(uint32_t *crc, int fd, const struct block_head *head, const struct block_tensor *tensors, const char *path,
                        struct error *err);

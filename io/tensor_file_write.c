@@ -190,7 +190,7 @@ static int write_bytes(struct writer *w, struct block_tensor *t, const uint8_t *
     for (uint64_t at = 0; at < t->bytes; at += PIECE_BYTES) {
         size_t bytes = t->bytes - at < PIECE_BYTES ? (size_t)(t->bytes - at) : PIECE_BYTES;
         t->crc = crc32c(t->crc, data + at, bytes);
-        if (pwrite_whole(w->file, data + at, bytes, t->offset + at, w->path, err)) return -1;
+        if (file_pwrite(w->file, data + at, bytes, t->offset + at, w->path, err)) return -1;
     }
     return 0;
 }
@@ -211,7 +211,7 @@ static int write_tensor(struct writer *w, int i, struct error *err)
 static int write_metadata(struct writer *w, struct error *err)
 {
     uint64_t from = w->head->block_bytes, to = w->image_bytes < w->head->file_bytes ? w->image_bytes : w->head->file_bytes;
-    return from < to ? pwrite_whole(w->file, w->image + from, (size_t)(to - from), from, w->path, err) : 0;
+    return from < to ? file_pwrite(w->file, w->image + from, (size_t)(to - from), from, w->path, err) : 0;
 }
 
 static int write_all(struct writer *w, struct error *err)
@@ -223,7 +223,7 @@ static int write_all(struct writer *w, struct error *err)
         if (write_tensor(w, i, err)) return -1;
     if (block_metadata_crc(&w->head->metadata_crc, w->file, w->head, w->tensors, w->path, err)) return -1;
     w->head->crc = block_crc(w->block);
-    if (pwrite_whole(w->file, w->block, w->head->block_bytes, 0, w->path, err)) return -1;
+    if (file_pwrite(w->file, w->block, w->head->block_bytes, 0, w->path, err)) return -1;
     return fsync(w->file) ? error_set(err, "%s: cannot sync: %s", w->path, strerror(errno)) : 0;
 }
 

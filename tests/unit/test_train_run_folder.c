@@ -144,18 +144,17 @@ enum { ITEMS = sizeof files / sizeof *files };
 
 static void write_shards(const char *to)
 {
-    static uint8_t pixels[16];
-    struct image image = {4, 4, 1, pixels};
     for (int split = 0; split < 2; split++) { /* one more split, of one other image, that must stay out */
         int count = split ? ITEMS : 1;
         struct shard_info info = {.dataset = "t", .split = split ? SPLIT_TEST : SPLIT_TRAIN, .count = 1, .size = 4};
-        struct shard_writer *w = shard_create(to, &info, count, &err);
+        struct shard_writer *w = shard_create(to, &info, &err);
         EXPECT(w != NULL, "%s", err.message);
         for (int i = 0; w && i < count; i++) {
             struct shard_item item = {.file = split ? files[i] : "other", .patient = split ? patients[i] : "Q", .figure = "", .covid = i % 2};
             item.lesion[i % LESION_COUNT] = 1;
             item.source_sha256[0] = (uint8_t)(i + 10 * split);
-            EXPECT(shard_append(w, &image, &item, &err) == 0, "%s", err.message);
+            struct image image = {4, 4, 1, mem_zero(16)};
+            shard_append(w, &image, &item);
         }
         EXPECT(w && shard_finish(w, &err) == 0, "%s", err.message);
     }
