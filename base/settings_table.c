@@ -85,6 +85,9 @@ const struct setting_row settings_table[] = {
     {"pack.strict", BOOL, "false", 0, 0, 0, "stop when any file is unreadable, unlabelled or a duplicate"},
     {"pack.by_figure", BOOL, "false", 0, 0, 0, "treat the source figure like a patient when checking the splits"},
     {"pack.filter", CHOICE, "none", 0, 0, "none|gzip", "lossless HDF5 filter of the pixels"},
+    {"pack.colour", CHOICE, "auto", 0, 0, "auto|grey|rgb", "stored channels; auto = a shard is grey when all its pictures are"},
+    {"pack.afresh", BOOL, "false", 0, 0, 0, "begin anew instead of continuing an interrupted packing"},
+    {"pack.threads", INT, "0", 0, 1024, 0, "threads per rank; 0 = the cores the rank may use"},
 
     /* inspect: what a shard, folder or tensor file holds */
     {"inspect.path", STRING, "", 0, 0, 0, "file or folder"},

@@ -1,13 +1,19 @@
 /* cmd_pack.c - `ladnn pack`: image folder and CSV to shards, with a reconciliation report. */
+#include <inttypes.h>
+#include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/threads.h"
+#include "dist/comm.h"
 #include "io/commands.h"
 #include "io/dataset_summary.h"
 #include "io/pack.h"
+
+enum { LONGEST_WAIT_S = 86400 }; /* a rank waits for the slowest one; a launcher ends all when one dies */
 
 /* The folder that the manifest's names are relative to: --images, else --in, else the manifest's own. */
 static char *image_folder(struct settings *s)
@@ -51,38 +57,61 @@ static void print_result(const struct pack_options *o, const struct pack_result 
     dataset_close(d);
 }
 
+static struct pack_options read_options(const struct settings *s, const char *folder)
+{
+    const char *colour = settings_string(s, "pack.colour");
+    return (struct pack_options){.folder = folder,
+                                 .manifest = settings_string(s, "pack.manifest"),
+                                 .covid_ct = !strcmp(settings_string(s, "pack.preset"), "covid-ct"),
+                                 .out = settings_string(s, "pack.out"),
+                                 .name = settings_string(s, "pack.name"),
+                                 .size = (int)settings_int(s, "pack.size"),
+                                 .shards = (int)settings_int(s, "pack.shards"),
+                                 .strict = settings_bool(s, "pack.strict"),
+                                 .by_figure = settings_bool(s, "pack.by_figure"),
+                                 .gzip = !strcmp(settings_string(s, "pack.filter"), "gzip"),
+                                 .colour = !strcmp(colour, "grey") ? PACK_GREY : !strcmp(colour, "rgb") ? PACK_RGB : PACK_AUTO,
+                                 .afresh = settings_bool(s, "pack.afresh")};
+}
+
+static int pack(const struct pack_options *o, struct error *err)
+{
+    struct pack_result result;
+    double start = clock_s();
+    bool root = comm_rank(o->comm) == 0;
+    int status = pack_run(&result, o, err);
+    if (root && !status) {
+        print_result(o, &result);
+        if (result.resumed) log_info("%" PRId64 " images were there from an interrupted run", result.resumed);
+        log_info("packed %s in %.1f s", o->name, clock_s() - start);
+    } else if (root && result.report.length) {
+        fputs(result.report.data, stdout);
+        fflush(stdout);
+    }
+    text_free(&result.report);
+    return status;
+}
+
 static int run(struct settings *s)
 {
     char *folder = image_folder(s);
-    struct pack_options o = {.folder = folder,
-                             .manifest = settings_string(s, "pack.manifest"),
-                             .covid_ct = !strcmp(settings_string(s, "pack.preset"), "covid-ct"),
-                             .out = settings_string(s, "pack.out"),
-                             .name = settings_string(s, "pack.name"),
-                             .size = (int)settings_int(s, "pack.size"),
-                             .shards = (int)settings_int(s, "pack.shards"),
-                             .strict = settings_bool(s, "pack.strict"),
-                             .by_figure = settings_bool(s, "pack.by_figure"),
-                             .gzip = !strcmp(settings_string(s, "pack.filter"), "gzip")};
-    struct pack_result result;
+    struct pack_options o = read_options(s, folder);
     struct error err = {0};
-    double start = clock_s();
     check_settings(s, &o);
-    if (pack_run(&result, &o, &err)) {
-        if (result.report.length) fputs(result.report.data, stdout);
-        fflush(stdout);
-        die_error(&err);
-    }
-    print_result(&o, &result);
-    log_info("packed %s in %.1f s", o.name, clock_s() - start);
-    text_free(&result.report);
+    o.comm = comm_open("auto", LONGEST_WAIT_S, &err);
+    if (!o.comm) die_error(&err);
+    omp_set_num_threads(threads_of_rank((int)settings_int(s, "pack.threads"), comm_local_size(o.comm)));
+    int status = pack(&o, &err);
+    bool speaker = comm_rank(o.comm) == 0;
+    comm_close(o.comm);
+    if (status && speaker) log_error("%s%s%s", err.message, *err.hint ? "\nhint: " : "", err.hint);
     mem_free(folder);
-    return 0;
+    return status ? 1 : 0;
 }
 
 const struct command command_pack = {.name = "pack",
                                      .groups = "pack",
-                                     .summary = "image folder and CSV to HDF5 shards, split by patient",
+                                     .summary = "image folder and CSV to HDF5 shards, split by patient, on any number of ranks",
                                      .usage = "--preset covid-ct --in DIR --out DIR [--name NAME] [--size PIXELS]",
                                      .positional = NULL,
                                      .run = run};

@@ -87,6 +87,19 @@ int hdf5_write_int(hid_t file, const char *name, int64_t value)
     return status;
 }
 
+static int change_attribute(hid_t file, const char *name, hid_t memory, const void *value)
+{
+    hid_t attribute = H5Aopen(file, name, H5P_DEFAULT);
+    int status = attribute < 0 || H5Awrite(attribute, memory, value) < 0 ? -1 : 0;
+    if (attribute >= 0) H5Aclose(attribute);
+    return status;
+}
+
+int hdf5_change_int(hid_t file, const char *name, int64_t value)
+{
+    return change_attribute(file, name, H5T_NATIVE_INT64, &value);
+}
+
 static hid_t string_type(size_t width)
 {
     hid_t type = H5Tcopy(H5T_C_S1);
@@ -122,6 +135,14 @@ static int write_string_attribute(hid_t file, const char *name, hid_t space, con
 int hdf5_write_text(hid_t file, const char *name, const char *value)
 {
     return write_string_attribute(file, name, H5Screate(H5S_SCALAR), &value, 1);
+}
+
+int hdf5_change_text(hid_t file, const char *name, const char *value)
+{
+    hid_t type = string_type(strlen(value));
+    int status = change_attribute(file, name, type, value);
+    H5Tclose(type);
+    return status;
 }
 
 int hdf5_write_names(hid_t file, const char *name, const char *const *values, int count)

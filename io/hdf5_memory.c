@@ -20,16 +20,26 @@ static void *image_grow(void *image, size_t bytes, H5FD_file_image_op_t op, void
     return image;
 }
 
+/* Property lists only hold the image for a moment: they get the caller's own, not a copy. */
 static void *image_alloc(size_t bytes, H5FD_file_image_op_t op, void *memory)
 {
-    return image_grow(NULL, bytes, op, memory);
+    struct hdf5_memory *m = memory;
+    bool in_list = op == H5FD_FILE_IMAGE_OP_PROPERTY_LIST_SET || op == H5FD_FILE_IMAGE_OP_PROPERTY_LIST_COPY;
+    return in_list ? (void *)m->source : image_grow(NULL, bytes, op, memory);
+}
+
+static void *image_copy(void *to, const void *from, size_t bytes, H5FD_file_image_op_t op, void *memory)
+{
+    (void)op, (void)memory;
+    return to == from ? to : memcpy(to, from, bytes);
 }
 
 static herr_t image_take(void *image, H5FD_file_image_op_t op, void *memory)
 {
+    struct hdf5_memory *m = memory;
     if (op == H5FD_FILE_IMAGE_OP_FILE_CLOSE)
-        ((struct hdf5_memory *)memory)->image = image;
-    else
+        m->image = image;
+    else if (image != m->source)
         mem_free(image);
     return 0;
 }
@@ -45,18 +55,42 @@ static herr_t keep(void *memory)
     return 0;
 }
 
-int hdf5_memory_open(struct hdf5_memory *m)
+/* Access to a file in memory, through the functions above; -1 when HDF5 has no room for that. */
+static hid_t memory_access(struct hdf5_memory *m)
 {
     enum { GROW_BYTES = 1 << 12, METADATA_BYTES = 1 << 15, RAW_BYTES = 1 << 12 };
-    *m = (struct hdf5_memory){.file = -1};
-    H5FD_file_image_callbacks_t buffer = {.image_malloc = image_alloc, .image_realloc = image_grow, .image_free = image_take,
-                                          .udata_copy = same, .udata_free = keep, .udata = m};
+    H5FD_file_image_callbacks_t buffer = {.image_malloc = image_alloc, .image_memcpy = image_copy, .image_realloc = image_grow,
+                                          .image_free = image_take, .udata_copy = same, .udata_free = keep, .udata = m};
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    *m = (struct hdf5_memory){.file = -1};
     if (access >= 0 && H5Pset_fapl_core(access, GROW_BYTES, 0) >= 0 && H5Pset_meta_block_size(access, METADATA_BYTES) >= 0 &&
         H5Pset_small_data_block_size(access, RAW_BYTES) >= 0 &&
         H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 && H5Pset_file_image_callbacks(access, &buffer) >= 0)
-        m->file = H5Fcreate("a shard in memory", H5F_ACC_TRUNC, H5P_DEFAULT, access); /* a file of that name would be read */
+        return access;
     if (access >= 0) H5Pclose(access);
+    return -1;
+}
+
+static const char NO_FILE[] = "a shard in memory"; /* HDF5 would read a file of that name */
+
+int hdf5_memory_open(struct hdf5_memory *m)
+{
+    hid_t access = memory_access(m), create = H5Pcreate(H5P_FILE_CREATE);
+    if (access < 0) return -1;
+    H5Pset_obj_track_times(create, 0); /* of the root group: the same input makes the same bytes */
+    m->file = H5Fcreate(NO_FILE, H5F_ACC_TRUNC, create, access);
+    H5Pclose(create);
+    H5Pclose(access);
+    return m->file < 0 ? -1 : 0;
+}
+
+int hdf5_memory_load(struct hdf5_memory *m, const void *image, size_t bytes)
+{
+    hid_t access = memory_access(m);
+    if (access < 0) return -1;
+    m->source = image;
+    if (H5Pset_file_image(access, (void *)image, bytes) >= 0) m->file = H5Fopen(NO_FILE, H5F_ACC_RDWR, access);
+    H5Pclose(access);
     return m->file < 0 ? -1 : 0;
 }
 

@@ -6,22 +6,30 @@
 #include "base/error.h"
 #include "base/text.h"
 
+struct comm;
+enum pack_colour { PACK_AUTO, PACK_GREY, PACK_RGB };
 struct pack_options {
     const char *folder;   /* images are here */
     const char *manifest; /* CSV, or NULL with covid_ct */
     bool covid_ct;
     const char *out, *name;
     int size;    /* 0 = original */
-    int shards;  /* per split; 0 = one per 512 images */
+    int shards;  /* per split; 0 = one per 512 images (128 of original size) */
     bool strict, by_figure, gzip;
+    enum pack_colour colour; /* auto: a shard is grey when all its pictures are */
+    bool afresh; /* do not continue an interrupted packing */
+    struct comm *comm;
 };
 struct pack_result {
     int64_t images[3], bad; /* per split; unreadable */
     int64_t misnamed;       /* JPEG in a file called .png, or the reverse */
     int64_t duplicates;     /* files with the bytes of an earlier one */
+    int64_t resumed;        /* images taken over from an interrupted run */
     struct text report;     /* also when packing failed, as far as it got; text_free */
 };
-/* Rank 0 only. Bad images are counted and listed; with `strict` the first one stops the run. An existing data set of that
- * name in `out` is replaced only when all new shards are whole. The report is also kept in out/NAME-report.txt. */
+/* Collective over options->comm; the manifest is read, the result told and the set published by rank 0. Bad images are counted and
+ * listed; with `strict` the first one stops the run. An existing data set of that name in `out` is replaced only when all new
+ * shards are whole. Finished shards wait in out/.NAME-packing: after an error or a kill the same call continues there, and
+ * takes nothing over that it has not checked. The report is also kept in out/NAME-report.txt. */
 int pack_run(struct pack_result *result, const struct pack_options *options, struct error *err);
 #endif

@@ -49,6 +49,9 @@ void shard_append(struct shard_writer *w, struct image *image, const struct shar
 /* Writes PATH.tmp-PID, syncs it, reads everything back and compares checksums, renames to the final name. On error the
  * temporary file is removed. Frees w either way. */
 int shard_finish(struct shard_writer *w, struct error *err);
+/* Changes the set_id of a finished shard that was written with one of the same length. */
+enum { SHARD_SET_ID_LENGTH = 64 };
+int shard_seal(const char *path, const char *set_id, struct error *err);
 void shard_abandon(struct shard_writer *w); /* nothing was written; NULL is fine */
 /* "d0-train-00000-of-00004.h5" (mem_free). */
 char *shard_file_name(const char *dataset, enum split split, int index, int count);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/threads.h"
 #include "models/init.h"
 #include "train/commands.h"
 #include "train/config.h"
@@ -166,7 +167,7 @@ static int run(struct settings *s)
         struct bench b = {.s = s, .start_s = clock_s(), .batch = (int)settings_int(s, "bench.batch"),
                           .train = !strcmp(settings_string(s, "bench.what"), "train"),
                           .loss = {LOSS_BCE, true, 5}, .ops = ops_find(settings_string(s, "bench.backend"))};
-        b.threads = train_threads((int)settings_int(s, "bench.threads"), 1);
+        b.threads = threads_of_rank((int)settings_int(s, "bench.threads"), 1);
         omp_set_num_threads(b.threads);
         b.ops->open(b.threads);
         rc = measure(&b, backbone_names[i], &err);

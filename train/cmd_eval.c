@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/threads.h"
 #include "train/commands.h"
 #include "train/trainer.h"
 
@@ -92,7 +93,7 @@ static int run(struct settings *s)
     int rc = !comm || read_run_settings(s, &c, &err) ? -1 : 0;
     if (!rc) {
         const char *data = *settings_string(s, "eval.data") ? settings_string(s, "eval.data") : c.data;
-        int threads = train_threads((int)settings_int(s, "eval.threads"), 1);
+        int threads = threads_of_rank((int)settings_int(s, "eval.threads"), 1);
         omp_set_num_threads(threads);
         c.ops->open(threads);
         d = dataset_open(data, &err);

@@ -1,9 +1,7 @@
 /* config.c - see config.h. */
 #include "train/config.h"
 
-#include <sched.h>
 #include <string.h>
-#include <unistd.h>
 
 static void read_loss(struct train_config *c, const struct settings *s)
 {
@@ -137,14 +135,4 @@ void train_config_identity(const struct settings *s, struct text *out)
         text_add(out, "train.virtual_shards = %lld\n", (long long)settings_int(s, "train.virtual_shards"));
     if (settings_int(s, "train.vote_last")) /* which epochs vote is counted from the last one */
         text_add(out, "train.epochs = %lld\n", (long long)settings_int(s, "train.epochs"));
-}
-
-int train_threads(int setting, int local_size)
-{
-    cpu_set_t mine;
-    int allowed = 1, online = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    if (setting > 0) return setting;
-    if (sched_getaffinity(0, sizeof mine, &mine) == 0) allowed = CPU_COUNT(&mine);
-    if (allowed >= online) allowed /= local_size; /* not bound: the ranks of this host share all cores */
-    return allowed > 0 ? allowed : 1;
 }

@@ -27,6 +27,4 @@ struct train_config { /* strings are borrowed from the settings */
 int train_config_read(struct train_config *c, const struct settings *s, struct error *err);
 /* The settings that decide the numbers, one "key = value" a line: what a checkpoint must agree with to be continued. */
 void train_config_identity(const struct settings *s, struct text *out);
-/* Threads for this rank: the setting, or the cores this process may use shared among the ranks of the host. */
-int train_threads(int setting, int local_size);
 #endif

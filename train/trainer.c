@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/threads.h"
 #include "io/sampler.h"
 #include "models/init.h"
 
@@ -154,7 +155,7 @@ static int check_paths(const struct train_config *c, struct error *err)
 static int open_parts(struct trainer *t, struct error *err)
 {
     bool finished = false;
-    int threads = train_threads(t->c.threads, comm_local_size(t->comm));
+    int threads = threads_of_rank(t->c.threads, comm_local_size(t->comm));
     if (comm_agree(t->comm, open_data(t, err) || cut_batch(t, err) ? -1 : 0, err, "opening the data")) return -1;
     if (open_run(t, &finished, err)) return -1;
     if (comm_any(t->comm, finished, "looking for an earlier result")) {

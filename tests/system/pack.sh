@@ -58,9 +58,11 @@ expect_error "a missing shard" any "part 1 of 2 of train is missing" "$ladnn" in
 cp own/p-val-00000-of-00001.h5 shards/
 expect_error "shards of two packings" any "not of the same packing" "$ladnn" inspect shards
 
-# A full disk (a limit on file sizes stands for it): says which file, leaves nothing.
+# A full disk (a limit on file sizes stands for it): says which file, leaves no shard; with room the same command goes on.
 (ulimit -f 20; trap '' XFSZ; exec "${pack[@]}" --in phantom --out full --name p) >full.out 2>full.err
 check "a full disk is an error" test $? -eq 1
 check "that names the file" grep -q "p-train-00000-of-00001.h5 was not written" full.err
-check "and leaves nothing" test -z "$(ls -A full)"
+check "and leaves no shard" test -z "$(ls full)"
+check "with room again" "${pack[@]}" --in phantom --out full --name p
+check "whole is absent no more" test -z "$(ls -A full | grep '^\.')"
 verdict

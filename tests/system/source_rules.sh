@@ -23,7 +23,7 @@ forbid() { # text, folders, pattern, [exception pattern]
 }
 
 forbid "base includes base only" base '#include "(io|ops|dist|models|train|jobs)/'
-forbid "io includes base and io" io '#include "(ops|dist|models|train|jobs)/'
+forbid "io includes base, dist and io" io '#include "(ops|models|train|jobs)/'
 forbid "ops includes base and ops" ops '#include "(io|dist|models|train|jobs)/'
 forbid "dist includes base and dist" dist '#include "(io|ops|models|train|jobs)/'
 forbid "models includes base, ops, models" models '#include "(io|dist|train|jobs)/'

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "dist/comm.h"
 #include "io/dataset_summary.h"
 #include "io/pack.h"
 #include "tests/unit/check.h"
@@ -14,6 +15,7 @@
 enum { PICTURES = 12 };
 static char folder[] = "/tmp/test-io-pack-XXXXXX";
 static char *images, *out, *csv;
+static struct comm *comm;
 
 static struct image draw(int i)
 {
@@ -47,7 +49,7 @@ static void make_folder(void)
 
 static struct pack_options options(void)
 {
-    return (struct pack_options){.folder = images, .manifest = csv, .out = out, .name = "t", .size = 16};
+    return (struct pack_options){.folder = images, .manifest = csv, .out = out, .name = "t", .size = 16, .comm = comm};
 }
 
 static int count_files(const char *path)
@@ -55,8 +57,10 @@ static int count_files(const char *path)
     char **names;
     int count = 0;
     if (folder_list(&names, &count, path, NULL)) return -1;
+    int visible = 0;
+    for (int i = 0; i < count; i++) visible += *names[i] != '.';
     folder_list_free(names, count);
-    return count;
+    return visible;
 }
 
 static void test_pack(void)
@@ -142,7 +146,7 @@ static void test_covid_ct(const char *tests)
     struct pack_result r;
     struct split_summary s[SPLIT_COUNT];
     char *data = path_join(tests, "../../shared/data/covid-ct"), *to = path_join(folder, "d0");
-    struct pack_options o = {.folder = data, .covid_ct = true, .out = to, .name = "d0", .size = 32};
+    struct pack_options o = {.folder = data, .covid_ct = true, .out = to, .name = "d0", .size = 32, .comm = comm};
     if (!path_is_folder(data)) {
         printf("skipped: the real data set is not at %s\n", data);
     } else {
@@ -174,11 +178,13 @@ int main(int argc, char **argv)
     struct error err = {0};
     EXPECT(mkdtemp(folder) != NULL, "no temporary folder");
     images = path_join(folder, "images"), out = path_join(folder, "out"), csv = path_join(folder, "m.csv");
+    comm = comm_open("self", 60, &err);
     make_folder();
     test_pack();
     test_replacing();
     test_repeatable();
     if (argc > 1) test_covid_ct(argv[1]);
+    comm_close(comm);
     mem_free(images), mem_free(out), mem_free(csv);
     EXPECT(folder_remove(folder, &err) == 0, "%s", err.message);
     return check_verdict();

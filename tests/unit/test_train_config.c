@@ -5,6 +5,7 @@
 
 #include "tests/unit/check.h"
 #include "train/commands.h"
+#include "base/threads.h"
 #include "train/config.h"
 
 static struct error err;
@@ -159,17 +160,17 @@ static void test_threads(void)
 {
     cpu_set_t all, one;
     int online = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    EXPECT(train_threads(3, 1) == 3 && train_threads(3, 64) == 3, "a setting stands");
+    EXPECT(threads_of_rank(3, 1) == 3 && threads_of_rank(3, 64) == 3, "a setting stands");
     if (sched_getaffinity(0, sizeof all, &all)) return;
     int cores = CPU_COUNT(&all);
-    EXPECT(train_threads(0, 1) == cores, "%d of %d", train_threads(0, 1), cores);
-    EXPECT(train_threads(0, 2 * online) >= 1, "never none");
-    if (cores == online) EXPECT(train_threads(0, online) == 1 && train_threads(0, 2 * online) == 1, "unbound ranks share the cores");
+    EXPECT(threads_of_rank(0, 1) == cores, "%d of %d", threads_of_rank(0, 1), cores);
+    EXPECT(threads_of_rank(0, 2 * online) >= 1, "never none");
+    if (cores == online) EXPECT(threads_of_rank(0, online) == 1 && threads_of_rank(0, 2 * online) == 1, "unbound ranks share the cores");
     if (cores < 3 || cores != online) return; /* a bound rank has its cores for itself; two of three or more show it */
     CPU_ZERO(&one);
     for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) < 2; cpu++)
         if (CPU_ISSET(cpu, &all)) CPU_SET(cpu, &one);
-    EXPECT(sched_setaffinity(0, sizeof one, &one) == 0 && train_threads(0, 2) == 2, "%d threads of two bound cores", train_threads(0, 2));
+    EXPECT(sched_setaffinity(0, sizeof one, &one) == 0 && threads_of_rank(0, 2) == 2, "%d threads of two bound cores", threads_of_rank(0, 2));
     sched_setaffinity(0, sizeof all, &all);
 }
 

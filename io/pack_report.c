@@ -1,65 +1,13 @@
-/* pack_judge.c - reads every file once before anything is written: what cannot be decoded, what is not what its name
- * says, which files have the same bytes. */
+/* pack_report.c - what the report says of the files: which cannot be decoded, which are not what their name says, which have the
+ * same bytes. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "base/file.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "io/pack_private.h"
-
-int pack_decode(struct image *image, struct verdict *v, const char *folder, const char *file, struct error *err)
-{
-    uint8_t *data;
-    size_t bytes;
-    *image = (struct image){0};
-    char *path = path_join(folder, file);
-    int status = file_read(&data, &bytes, path, err);
-    if (!status) {
-        v->format = image_format_of(data, bytes);
-        sha256_of(v->sha256, data, bytes);
-        status = image_decode(image, data, bytes, path, err);
-        mem_free(data);
-    }
-    mem_free(path);
-    if (status) return -1;
-    image_simplify_grey(image);
-    v->height = image->height;
-    v->width = image->width;
-    v->channels = image->channels;
-    return 0;
-}
-
-struct verdict *pack_judge(const struct manifest *m, const char *folder)
-{
-    struct verdict *verdicts = NEW_ARRAY(struct verdict, m->count);
-    struct progress progress;
-    int done = 0;
-    progress_start(&progress, m->count, "read");
-#pragma omp parallel for schedule(dynamic)
-    for (int i = 0; i < m->count; i++) {
-        struct error err = {0};
-        struct image image;
-        verdicts[i].good = pack_decode(&image, &verdicts[i], folder, m->rows[i].file, &err) == 0;
-        if (!verdicts[i].good) verdicts[i].why = mem_string(err.message);
-        image_free(&image);
-#pragma omp critical(pack_progress)
-        progress_update(&progress, ++done, "images");
-    }
-    progress_end(&progress);
-    return verdicts;
-}
-
-void pack_verdicts_free(struct verdict *v, int count)
-{
-    for (int i = 0; i < count; i++) mem_free(v[i].why);
-    mem_free(v);
-}
-
-/* ---- report ---- */
 
 static bool is_misnamed(const char *file, enum image_format format)
 {

@@ -1,0 +1,15 @@
+/* threads.c - see threads.h. */
+#include "base/threads.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+int threads_of_rank(int setting, int local_size)
+{
+    cpu_set_t mine;
+    int allowed = 1, online = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (setting > 0) return setting;
+    if (sched_getaffinity(0, sizeof mine, &mine) == 0) allowed = CPU_COUNT(&mine);
+    if (allowed >= online) allowed /= local_size; /* not bound: the ranks of this host share all cores */
+    return allowed > 0 ? allowed : 1;
+}
