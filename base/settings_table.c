@@ -78,7 +78,11 @@ const struct setting_row settings_table[] = {
     {"pack.out", STRING, "", 0, 0, 0, "folder for the shards"},
     {"pack.manifest", STRING, "", 0, 0, 0, "CSV file: one image a line with labels, patient and split"},
     {"pack.images", STRING, "", 0, 0, 0, "folder that the file names of the manifest are relative to"},
-    {"pack.preset", CHOICE, "none", 0, 0, "none|covid-ct", "layout of a known data set"},
+    {"pack.preset", CHOICE, "none", 0, 0, "none|covid-ct|imagefolder", "layout of a known data set; imagefolder = a folder per class"},
+    {"pack.positive", STRING, "", 0, 0, 0, "imagefolder: the class that is COVID; empty = the one called covid, positive, 1 ..."},
+    {"pack.patient", STRING, "", 0, 0, 0, "imagefolder: expression whose first group in a file's name is the patient"},
+    {"pack.split", CHOICE, "keep", 0, 0, "keep|make", "make = divide patients 60/15/25, labels in proportion; also when none is given"},
+    {"pack.seed", INT, "1", 0, 2147483647, 0, "seed of a split that is made"},
     {"pack.name", STRING, "d0", 0, 0, 0, "name of the data set: first part of the shard names"},
     {"pack.size", INT, "256", 0, 8192, 0, "pixels a side of stored images; 0 = original size"},
     {"pack.shards", INT, "0", 0, 99999, 0, "shards per split; 0 = one per 512 images"},
@@ -93,6 +97,9 @@ const struct setting_row settings_table[] = {
     {"inspect.path", STRING, "", 0, 0, 0, "file or folder"},
     {"inspect.verify", BOOL, "false", 0, 0, 0, "read every image and compare the checksums"},
     {"inspect.json", BOOL, "false", 0, 0, 0, "print JSON"},
+    {"inspect.sheet", STRING, "", 0, 0, 0, "write a contact sheet of random pictures with their labels to this PNG"},
+    {"inspect.samples", INT, "24", 1, 600, 0, "pictures on the sheet"},
+    {"inspect.seed", INT, "1", 0, 2147483647, 0, "which pictures"},
 
     /* phantom: a made-up data set */
     {"phantom.out", STRING, "", 0, 0, 0, "folder for images and manifest"},
@@ -110,10 +117,11 @@ const struct setting_row settings_table[] = {
     {"eval.threads", INT, "0", 0, 4096, 0, "compute threads per rank; 0 = cores of the node / ranks on it"},
 
     /* bench: speed of this machine */
-    {"bench.what", CHOICE, "train", 0, 0, "train|infer", "training steps or inference"},
+    {"bench.what", CHOICE, "train", 0, 0, "train|infer|load", "training steps, inference, or images from shards"},
+    {"bench.data", STRING, "", 0, 0, 0, "load: folder of shards"},
     {"bench.backbone", CHOICE, "resnet18", 0, 0, BACKBONES "|all", "convolutional network under the head"},
     {"bench.batch", INT, "16", 1, 65536, 0, "images per step"},
-    {"bench.steps", INT, "5", 1, 1000000, 0, "measured steps"},
+    {"bench.steps", INT, "5", 1, 1000000, 0, "measured steps; load: passes over the training split"},
     {"bench.warmup", INT, "2", 0, 1000000, 0, "steps before the measured ones"},
     {"bench.precision", CHOICE, "fp32", 0, 0, "fp32|bf16", "type of activations and of the weights used in a step"},
     {"bench.backend", CHOICE, "cpu", 0, 0, "cpu|ref", "operations: fast, or the plain loops that define them"},

@@ -85,7 +85,7 @@ int text_distance(const char *a, const char *b)
     return d[rows][columns];
 }
 
-/* ---- JSON ---- */
+/* ---- names ---- */
 
 /* Bytes of the valid UTF-8 character at p, or 0. */
 static int utf8_length(const unsigned char *p)
@@ -98,6 +98,18 @@ static int utf8_length(const unsigned char *p)
     bool surrogate = p[0] == 0xED && p[1] >= 0xA0, beyond = p[0] == 0xF4 && p[1] >= 0x90;
     return too_long || surrogate || beyond ? 0 : n;
 }
+
+void text_add_name(struct text *t, const char *name)
+{
+    for (const unsigned char *p = (const unsigned char *)name; *p;) {
+        int n = *p < 0x20 || *p == 0x7F ? 0 : utf8_length(p);
+        if (n) text_add_bytes(t, (const char *)p, (size_t)n);
+        else text_add(t, "\\x%02X", *p);
+        p += n ? n : 1;
+    }
+}
+
+/* ---- JSON ---- */
 
 static void add_quoted(struct text *t, const char *value)
 {

@@ -12,6 +12,8 @@ struct text {
 };
 void text_add(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_add_bytes(struct text *t, const char *bytes, size_t count);
+/* A name of any bytes, for people: control characters and what is not UTF-8 as \xHH. */
+void text_add_name(struct text *t, const char *name);
 /* The shortest decimal that reads back to the same bits; "nan", "inf" as printf has them. */
 void text_add_number(struct text *t, double value);
 void text_clear(struct text *t); /* keeps the room */

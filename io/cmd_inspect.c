@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "io/commands.h"
+#include "io/contact_sheet.h"
 #include "io/dataset_summary.h"
 #include "io/tensor_file.h"
 
@@ -100,6 +101,9 @@ static int run(struct settings *s)
     struct dataset *d = dataset_open(path, &err);
     if (!d) die_error(&err);
     int status = inspect_dataset(d, check, as_json);
+    const char *sheet = settings_string(s, "inspect.sheet");
+    if (*sheet && contact_sheet_write(sheet, d, (int)settings_int(s, "inspect.samples"), (uint64_t)settings_int(s, "inspect.seed"), &err))
+        die_error(&err);
     dataset_close(d);
     return status;
 }
@@ -107,6 +111,6 @@ static int run(struct settings *s)
 const struct command command_inspect = {.name = "inspect",
                                         .groups = "inspect",
                                         .summary = "what a folder of shards, a shard or a tensor file holds",
-                                        .usage = "PATH [--verify] [--json]",
+                                        .usage = "PATH [--verify] [--json] [--sheet FILE.png]",
                                         .positional = "inspect.path",
                                         .run = run};

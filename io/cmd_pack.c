@@ -26,11 +26,11 @@ static char *image_folder(struct settings *s)
 
 static void check_settings(struct settings *s, const struct pack_options *o)
 {
-    static const char hint[] = "ladnn pack --preset covid-ct --in DIR --out DIR, or ladnn pack --manifest CSV --out DIR";
+    static const char hint[] = "ladnn pack --preset covid-ct|imagefolder --in DIR --out DIR, or ladnn pack --manifest CSV --out DIR";
     CHECK_HINT(*o->out, hint, "pack.out is not set: where shall the shards go?");
-    CHECK_HINT(!o->covid_ct || *settings_string(s, "pack.in"), hint, "pack.in is not set: the preset needs the data set's folder");
-    CHECK_HINT(o->covid_ct || *o->manifest, hint, "neither pack.preset nor pack.manifest is set");
-    CHECK_HINT(!o->covid_ct || !*o->manifest, hint, "pack.preset and pack.manifest exclude each other");
+    CHECK_HINT(!o->preset || *settings_string(s, "pack.in"), hint, "pack.in is not set: the preset needs the data set's folder");
+    CHECK_HINT(o->preset || *o->manifest, hint, "neither pack.preset nor pack.manifest is set");
+    CHECK_HINT(!o->preset || !*o->manifest, hint, "pack.preset and pack.manifest exclude each other");
     CHECK(!o->gzip || o->size, "pack.filter = gzip needs images of one size (pack.size)");
 }
 
@@ -59,10 +59,15 @@ static void print_result(const struct pack_options *o, const struct pack_result 
 
 static struct pack_options read_options(const struct settings *s, const char *folder)
 {
-    const char *colour = settings_string(s, "pack.colour");
+    const char *colour = settings_string(s, "pack.colour"), *preset = settings_string(s, "pack.preset");
     return (struct pack_options){.folder = folder,
                                  .manifest = settings_string(s, "pack.manifest"),
-                                 .covid_ct = !strcmp(settings_string(s, "pack.preset"), "covid-ct"),
+                                 .preset = !strcmp(preset, "covid-ct")      ? PRESET_COVID_CT
+                                           : !strcmp(preset, "imagefolder") ? PRESET_IMAGEFOLDER
+                                                                            : PRESET_NONE,
+                                 .rules = {settings_string(s, "pack.positive"), settings_string(s, "pack.patient")},
+                                 .make_split = !strcmp(settings_string(s, "pack.split"), "make"),
+                                 .seed = (uint64_t)settings_int(s, "pack.seed"),
                                  .out = settings_string(s, "pack.out"),
                                  .name = settings_string(s, "pack.name"),
                                  .size = (int)settings_int(s, "pack.size"),

@@ -23,20 +23,8 @@ int image_check_size(int64_t height, int64_t width, const char *name, struct err
                      IMAGE_PIXELS_MAX >> 20);
 }
 
-int image_decode(struct image *image, const uint8_t *data, size_t bytes, const char *name, struct error *err)
-{
-    *image = (struct image){0};
-    int status = -1;
-    switch (image_format_of(data, bytes)) {
-    case IMAGE_PNG: status = image_decode_png(image, data, bytes, name, err); break;
-    case IMAGE_JPEG: status = image_decode_jpeg(image, data, bytes, name, err); break;
-    case IMAGE_UNKNOWN: error_set(err, "%s: %s", name, bytes ? "neither PNG nor JPEG" : "an empty file");
-    }
-    if (status) image_free(image);
-    return status;
-}
-
-void image_simplify_grey(struct image *image)
+/* An RGB picture whose three channels are equal everywhere becomes one channel. */
+static void simplify_grey(struct image *image)
 {
     if (image->channels != 3) return;
     size_t count = (size_t)image->height * (size_t)image->width;
@@ -45,6 +33,22 @@ void image_simplify_grey(struct image *image)
         if (p[3 * i] != p[3 * i + 1] || p[3 * i] != p[3 * i + 2]) return;
     for (size_t i = 0; i < count; i++) image->pixels[i] = image->pixels[3 * i];
     image->channels = 1;
+}
+
+int image_decode(struct image *image, const uint8_t *data, size_t bytes, const char *name, struct error *err)
+{
+    *image = (struct image){0};
+    int status = -1;
+    switch (image_format_of(data, bytes)) {
+    case IMAGE_PNG:
+        status = image_decode_png_fast(image, data, bytes) ? 0 : image_decode_png(image, data, bytes, name, err);
+        break;
+    case IMAGE_JPEG: status = image_decode_jpeg(image, data, bytes, name, err); break;
+    case IMAGE_UNKNOWN: error_set(err, "%s: %s", name, bytes ? "neither PNG nor JPEG" : "an empty file");
+    }
+    if (status) image_free(image);
+    else simplify_grey(image);
+    return status;
 }
 
 int image_write_png(const char *path, const struct image *image, struct error *err)

@@ -62,55 +62,109 @@ static void filter_free(struct filter *f)
     mem_free(f->weight);
 }
 
-static uint8_t to_byte(int sum)
+/* ---- one pass: along the columns; bytes side by side have the same weights, which suits vectors ---- */
+
+enum { STRIP = 64 }; /* sums that stay in the nearest cache */
+
+/* `to[i]`, i < count <= STRIP: the weighted sum over `taps` rows of `stride` bytes. */
+static inline __attribute__((always_inline)) void filter_strip(uint8_t *to, const uint8_t *from, size_t stride, const int *weight,
+                                                               int taps, int count)
 {
-    sum >>= WEIGHT_BITS; /* an arithmetic shift, as in Pillow */
-    return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
+    int sum[STRIP];
+    for (int i = 0; i < STRIP; i++) sum[i] = 1 << (WEIGHT_BITS - 1);
+    for (int k = 0; k < taps; k++, from += stride) {
+        int w = weight[k];
+#pragma omp simd
+        for (int i = 0; i < count; i++) sum[i] += from[i] * w;
+    }
+#pragma omp simd
+    for (int i = 0; i < count; i++) {
+        int value = sum[i] >> WEIGHT_BITS; /* an arithmetic shift, as in Pillow */
+        to[i] = (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+    }
 }
 
-/* (H, W, C) -> (H, width, C) */
-static void resize_rows(struct image *out, const struct image *in, int width)
+static inline __attribute__((always_inline)) void filter_row_body(uint8_t *to, const uint8_t *from, size_t stride, const int *weight, int taps)
 {
-    *out = (struct image){.height = in->height, .width = width, .channels = in->channels};
-    size_t channels = (size_t)in->channels;
-    out->pixels = mem_alloc((size_t)out->height * (size_t)width * channels);
-    struct filter f;
-    filter_make(&f, in->width, width);
-    for (int y = 0; y < in->height; y++) {
-        const uint8_t *from = in->pixels + (size_t)y * (size_t)in->width * channels;
-        uint8_t *to = out->pixels + (size_t)y * (size_t)width * channels;
-        for (int x = 0; x < width; x++)
-            for (size_t c = 0; c < channels; c++) {
-                const int *w = f.weight + (size_t)x * (size_t)f.taps;
-                const uint8_t *p = from + (size_t)f.first[x] * channels + c;
-                int sum = 1 << (WEIGHT_BITS - 1);
-                for (int i = 0; i < f.count[x]; i++) sum += p[(size_t)i * channels] * w[i];
-                *to++ = to_byte(sum);
-            }
-    }
-    filter_free(&f);
+    size_t i = 0;
+    for (; i + STRIP <= stride; i += STRIP) filter_strip(to + i, from + i, stride, weight, taps, STRIP);
+    if (i < stride) filter_strip(to + i, from + i, stride, weight, taps, (int)(stride - i));
 }
+
+typedef void (*filter_row)(uint8_t *to, const uint8_t *from, size_t stride, const int *weight, int taps);
+
+static void filter_row_plain(uint8_t *to, const uint8_t *from, size_t stride, const int *weight, int taps)
+{
+    filter_row_body(to, from, stride, weight, taps);
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static void filter_row_avx2(uint8_t *to, const uint8_t *from, size_t stride, const int *weight, int taps)
+{
+    filter_row_body(to, from, stride, weight, taps);
+}
+
+static filter_row pick_filter_row(void)
+{
+    return __builtin_cpu_supports("avx2") ? filter_row_avx2 : filter_row_plain;
+}
+#else
+static filter_row pick_filter_row(void)
+{
+    return filter_row_plain;
+}
+#endif
 
 /* (H, W, C) -> (height, W, C) */
 static void resize_columns(struct image *out, const struct image *in, int height)
 {
     *out = (struct image){.height = height, .width = in->width, .channels = in->channels};
     size_t stride = (size_t)in->width * (size_t)in->channels;
-    out->pixels = mem_alloc((size_t)height * stride);
-    int *sum = NEW_ARRAY(int, stride);
+    filter_row row = pick_filter_row();
     struct filter f;
+    out->pixels = mem_alloc((size_t)height * stride);
     filter_make(&f, in->height, height);
-    for (int y = 0; y < height; y++) {
-        for (size_t i = 0; i < stride; i++) sum[i] = 1 << (WEIGHT_BITS - 1);
-        for (int k = 0; k < f.count[y]; k++) {
-            const uint8_t *from = in->pixels + (size_t)(f.first[y] + k) * stride;
-            int w = f.weight[(size_t)y * (size_t)f.taps + (size_t)k];
-            for (size_t i = 0; i < stride; i++) sum[i] += from[i] * w;
-        }
-        for (size_t i = 0; i < stride; i++) out->pixels[(size_t)y * stride + i] = to_byte(sum[i]);
-    }
+    for (int y = 0; y < height; y++)
+        row(out->pixels + (size_t)y * stride, in->pixels + (size_t)f.first[y] * stride, stride, f.weight + (size_t)y * (size_t)f.taps,
+            f.count[y]);
     filter_free(&f);
-    mem_free(sum);
+}
+
+/* ---- the other pass is the same on the transposed picture ---- */
+
+static inline __attribute__((always_inline)) void transpose_block(uint8_t *to, const uint8_t *from, const struct image *in, int y0, int x0,
+                                                                  size_t channels)
+{
+    enum { SIDE = 16 };
+    int y1 = y0 + SIDE < in->height ? y0 + SIDE : in->height, x1 = x0 + SIDE < in->width ? x0 + SIDE : in->width;
+    for (int x = x0; x < x1; x++)
+        for (int y = y0; y < y1; y++)
+            memcpy(to + ((size_t)x * (size_t)in->height + (size_t)y) * channels, from + ((size_t)y * (size_t)in->width + (size_t)x) * channels,
+                   channels);
+}
+
+/* (H, W, C) -> (W, H, C) */
+static void transpose(struct image *out, const struct image *in)
+{
+    enum { SIDE = 16 };
+    *out = (struct image){.height = in->width, .width = in->height, .channels = in->channels};
+    out->pixels = mem_alloc((size_t)in->height * (size_t)in->width * (size_t)in->channels);
+    for (int y = 0; y < in->height; y += SIDE)
+        for (int x = 0; x < in->width; x += SIDE) {
+            if (in->channels == 1) transpose_block(out->pixels, in->pixels, in, y, x, 1);
+            else transpose_block(out->pixels, in->pixels, in, y, x, 3);
+        }
+}
+
+/* (H, W, C) -> (H, width, C) */
+static void resize_rows(struct image *out, const struct image *in, int width)
+{
+    struct image tall, narrow;
+    transpose(&tall, in);
+    resize_columns(&narrow, &tall, width);
+    image_free(&tall);
+    transpose(out, &narrow);
+    image_free(&narrow);
 }
 
 static void copy_image(struct image *out, const struct image *in)

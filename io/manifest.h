@@ -24,11 +24,20 @@ struct manifest {
     struct text report;        /* reconciliation: what was matched how, one line each, with counts */
     int matched, matched_without_extension, missing_files, unlisted_files, figures_across_splits;
     bool synthetic;            /* the folder says SYNTHETIC (phantom) */
+    bool unsplit;              /* nothing says who trains: split_make must (io/split.h) */
 };
 /* The layout of ../covid-ct: CT_COVID, CT_NonCOVID, two MetaInfo CSVs, three split CSVs. */
 int manifest_read_covid_ct(struct manifest *m, const char *folder, struct error *err);
-/* One CSV with a header: file, patient, split, covid and a column per lesion name (0/1, empty = 0); figure is optional. */
+/* One CSV with a header: file, patient, covid and a column per lesion name (0/1, empty = 0); split and figure are optional. */
 int manifest_read_csv(struct manifest *m, const char *csv, const char *images, struct error *err);
+/* A folder for each of two classes, below train, val and test or not. No lesions are known. */
+struct folder_rules {
+    const char *positive; /* name of the class that is COVID; "": the one called covid, ct_covid, positive, 1 ... */
+    const char *patient;  /* POSIX extended expression whose first group in a file's name is the patient; "": each its own */
+};
+int manifest_read_folder(struct manifest *m, const struct folder_rules *rules, const char *folder, struct error *err);
+/* As manifest_read_csv reads it. Atomic. */
+int manifest_write_csv(const struct manifest *m, const char *path, struct error *err);
 /* Refuses a patient (and with by_figure a source figure) that occurs in two splits; names both rows. */
 int manifest_check_leakage(const struct manifest *m, bool by_figure, struct error *err);
 void manifest_free(struct manifest *m);

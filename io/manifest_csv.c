@@ -1,4 +1,4 @@
-/* manifest_csv.c - one CSV with a header: file, patient, split, covid, a column per lesion, optionally figure. */
+/* manifest_csv.c - one CSV with a header: file, patient, covid, a column per lesion, optionally split and figure. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +39,7 @@ static int read_header(struct job *job, const struct csv_row *row)
         job->column[c] = f;
     }
     for (int c = 0; c < COLUMNS; c++)
-        if (job->column[c] < 0 && c != COLUMN_FIGURE)
+        if (job->column[c] < 0 && c != COLUMN_FIGURE && c != COLUMN_SPLIT)
             return error_set(job->err, "%s:%d: no column '%s'", job->path, row->line,
                              c < COLUMN_LESION ? column_names[c] : lesion_names[c - COLUMN_LESION]);
     return 0;
@@ -56,7 +56,8 @@ static int read_flag(struct job *job, const struct csv_row *row, int column, boo
 
 static int read_labels(struct job *job, const struct csv_row *row, struct manifest_row *to)
 {
-    const char *split = row->fields[job->column[COLUMN_SPLIT]];
+    bool given = job->column[COLUMN_SPLIT] >= 0;
+    const char *split = given ? row->fields[job->column[COLUMN_SPLIT]] : split_names[SPLIT_TRAIN];
     int found = split_from_name(split), flag;
     if (found < 0)
         return error_set(job->err, "%s:%d: unknown split '%s' (known: train, val, test)", job->path, row->line, split);
@@ -162,6 +163,7 @@ static int read_rows(struct job *job, const struct csv *csv)
 {
     if (!csv->count) return error_set(job->err, "%s: an empty file", job->path);
     if (read_header(job, &csv->rows[0])) return -1;
+    job->m->unsplit = job->column[COLUMN_SPLIT] < 0;
     for (int r = 1; r < csv->count; r++)
         if (read_row(job, &csv->rows[r], csv->rows[0].count)) return -1;
     if (!job->m->count)
@@ -184,5 +186,35 @@ int manifest_read_csv(struct manifest *m, const char *path, const char *images, 
     text_free(&job.missing);
     csv_free(&csv);
     if (status) manifest_free(m);
+    return status;
+}
+
+/* ---- writing ---- */
+
+static void add_field(struct text *out, const char *value, const char *end)
+{
+    bool quote = strpbrk(value, ",\"\r\n") != NULL;
+    if (quote) text_add(out, "\"");
+    for (const char *p = value; *p; p++) text_add_bytes(out, *p == '"' ? "\"\"" : p, *p == '"' ? 2 : 1);
+    text_add(out, "%s%s", quote ? "\"" : "", end);
+}
+
+int manifest_write_csv(const struct manifest *m, const char *path, struct error *err)
+{
+    struct text out = {0};
+    text_add(&out, "file,patient,figure,split,covid");
+    for (int l = 0; l < LESION_COUNT; l++) text_add(&out, ",%s", lesion_names[l]);
+    text_add(&out, "\n");
+    for (int i = 0; i < m->count; i++) {
+        const struct manifest_row *row = &m->rows[i];
+        add_field(&out, row->file, ",");
+        add_field(&out, row->patient, ",");
+        add_field(&out, row->figure, ",");
+        text_add(&out, "%s,%d", split_names[row->split], row->covid);
+        for (int l = 0; l < LESION_COUNT; l++) text_add(&out, ",%d", row->lesion[l]);
+        text_add(&out, "\n");
+    }
+    int status = file_write_atomic(path, out.data, out.length, err);
+    text_free(&out);
     return status;
 }

@@ -21,6 +21,7 @@
 #include "io/manifest_private.h"
 #include "io/pack_private.h"
 #include "io/shard.h"
+#include "io/split.h"
 
 struct run {
     const struct pack_options *o;
@@ -290,23 +291,46 @@ static int pack_rows(struct run *r, struct error *err)
     return status;
 }
 
+static int read_manifest(struct run *r, struct error *err)
+{
+    const struct pack_options *o = r->o;
+    switch (o->preset) {
+    case PRESET_COVID_CT: return manifest_read_covid_ct(&r->m, o->folder, err);
+    case PRESET_IMAGEFOLDER: return manifest_read_folder(&r->m, &o->rules, o->folder, err);
+    default: return manifest_read_csv(&r->m, o->manifest, o->folder, err);
+    }
+}
+
+/* A split that was made is written out as a manifest, which gives the same shards again. */
+static int keep_split(struct run *r, struct error *err)
+{
+    char *name = mem_format("%s-split.csv", r->o->name), *path = path_join(r->o->out, name);
+    int status = manifest_write_csv(&r->m, path, err);
+    if (!status) text_add(&r->result->report, "the split is in %s (ladnn pack --manifest reads it)\n", path);
+    mem_free(name);
+    mem_free(path);
+    return status;
+}
+
 /* Rank 0: reads and judges the manifest, makes the folders. */
 static int begin(struct run *r, struct error *err)
 {
     const struct pack_options *o = r->o;
     if (path_exists(o->out) && each_shard(o->out, o->name, refuse_other, NULL, err)) return -1;
-    if (o->covid_ct ? manifest_read_covid_ct(&r->m, o->folder, err) : manifest_read_csv(&r->m, o->manifest, o->folder, err)) return -1;
+    if (read_manifest(r, err)) return -1;
+    bool make = o->make_split || r->m.unsplit;
+    if (make) split_make(&r->m, &(struct split_options){o->seed, o->by_figure, {0.60, 0.15, 0.25}}); /* the paper's shares */
     text_add(&r->result->report, "%s", r->m.report.data ? r->m.report.data : "");
-    if (manifest_check_leakage(&r->m, o->by_figure, err)) return -1;
-    return folder_create(r->staging, err) || lock_staging(r, err) ? -1 : 0;
+    if (manifest_check_leakage(&r->m, o->by_figure, err) || folder_create(r->staging, err) || lock_staging(r, err)) return -1;
+    return make ? keep_split(r, err) : 0;
 }
 
 int pack_run(struct pack_result *result, const struct pack_options *o, struct error *err)
 {
-    static const char *const colours[] = {"auto", "grey", "rgb"};
+    static const char *const colours[] = {"auto", "grey", "rgb"}, *const presets[] = {"none", "covid-ct", "imagefolder"};
     struct run r = {.o = o, .result = result, .lock = -1, .root = comm_rank(o->comm) == 0};
     *result = (struct pack_result){0};
-    r.settings = mem_format("preset=%s size=%d shards=%d filter=%s by_figure=%s colour=%s", o->covid_ct ? "covid-ct" : "none", o->size,
+    r.settings = mem_format("preset=%s size=%d shards=%d filter=%s by_figure=%s colour=%s", presets[o->preset], o->size,
                             o->shards, o->gzip ? "gzip" : "none", o->by_figure ? "true" : "false", colours[o->colour]);
     char *hidden = mem_format(".%s-packing", o->name);
     r.staging = path_join(o->out, hidden);

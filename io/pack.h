@@ -5,13 +5,18 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "base/text.h"
+#include "io/manifest.h"
 
 struct comm;
 enum pack_colour { PACK_AUTO, PACK_GREY, PACK_RGB };
+enum pack_preset { PRESET_NONE, PRESET_COVID_CT, PRESET_IMAGEFOLDER };
 struct pack_options {
     const char *folder;   /* images are here */
-    const char *manifest; /* CSV, or NULL with covid_ct */
-    bool covid_ct;
+    enum pack_preset preset;
+    const char *manifest;        /* CSV, with PRESET_NONE */
+    struct folder_rules rules;   /* of PRESET_IMAGEFOLDER */
+    bool make_split;             /* also when the manifest has one; made anyway when it has none */
+    uint64_t seed;               /* of the split */
     const char *out, *name;
     int size;    /* 0 = original */
     int shards;  /* per split; 0 = one per 512 images (128 of original size) */
@@ -24,6 +29,7 @@ struct pack_result {
     int64_t images[3], bad; /* per split; unreadable */
     int64_t misnamed;       /* JPEG in a file called .png, or the reverse */
     int64_t duplicates;     /* files with the bytes of an earlier one */
+    int64_t alike;          /* pairs of patients in two splits whose pictures look the same (io/near_duplicates.h) */
     int64_t resumed;        /* images taken over from an interrupted run */
     struct text report;     /* also when packing failed, as far as it got; text_free */
 };

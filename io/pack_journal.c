@@ -13,7 +13,7 @@
 #include "io/pack_private.h"
 #include "io/shard_format.h"
 
-static const char MAGIC[] = "ladnn-pack-journal 1";
+static const char MAGIC[] = "ladnn-pack-journal 2";
 
 char *part_path(const struct pack_job *job, const struct part *part, const char *suffix)
 {
@@ -26,14 +26,15 @@ char *part_path(const struct pack_job *job, const struct part *part, const char 
 int journal_write(const struct pack_job *job, const struct part *part, struct error *err)
 {
     struct text out = {0};
-    char hex[65], *path = part_path(job, part, ".journal");
+    char hex[65], look[65], *path = part_path(job, part, ".journal");
     hash_hex(hex, part->key);
     text_add(&out, "%s %s\n", MAGIC, hex);
     for (int i = 0; i < part->images; i++) {
         const struct verdict *v = &job->v[part->rows[i]];
         hash_hex(hex, v->sha256);
-        text_add(&out, "%d %d %s %d %d %d %" PRId64 " %" PRId64 " ", v->good, (int)v->format, hex, v->height, v->width, v->channels,
-                 v->file_bytes, v->modified_ns);
+        hash_hex(look, v->look);
+        text_add(&out, "%d %d %s %s %d %d %d %" PRId64 " %" PRId64 " ", v->good, (int)v->format, hex, look, v->height, v->width,
+                 v->channels, v->file_bytes, v->modified_ns);
         for (const char *p = v->why ? v->why : ""; *p; p++) text_add_bytes(&out, *p == '\n' ? " " : p, 1);
         text_add(&out, "\n");
     }
@@ -57,11 +58,12 @@ static bool read_hex(uint8_t digest[32], const char *hex)
 /* `line` ends with NUL. */
 static bool read_line(struct verdict *v, const char *line)
 {
-    char hex[65];
+    char hex[65], look[65];
     int good, format, at = 0;
     *v = (struct verdict){0};
-    if (sscanf(line, "%d %d %64s %d %d %d %" SCNd64 " %" SCNd64 " %n", &good, &format, hex, &v->height, &v->width, &v->channels,
-               &v->file_bytes, &v->modified_ns, &at) != 8 || !at || strlen(hex) != 64 || !read_hex(v->sha256, hex))
+    if (sscanf(line, "%d %d %64s %64s %d %d %d %" SCNd64 " %" SCNd64 " %n", &good, &format, hex, look, &v->height, &v->width,
+               &v->channels, &v->file_bytes, &v->modified_ns, &at) != 9 || !at || strlen(hex) != 64 || strlen(look) != 64 ||
+        !read_hex(v->sha256, hex) || !read_hex(v->look, look))
         return false;
     v->good = good;
     v->format = (enum image_format)format;

@@ -37,10 +37,10 @@ int pack_decode(struct image *image, struct verdict *v, const char *folder, cons
     }
     mem_free(path);
     if (status) return -1;
-    image_simplify_grey(image);
     v->height = image->height;
     v->width = image->width;
     v->channels = image->channels;
+    look_of(v->look, image);
     return 0;
 }
 

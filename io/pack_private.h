@@ -4,13 +4,14 @@
 #define IO_PACK_PRIVATE_H
 #include "io/image.h"
 #include "io/manifest.h"
+#include "io/near_duplicates.h"
 #include "io/pack.h"
 
 struct verdict { /* on the file of a manifest row */
     bool good;
     char *why;   /* when not good */
     enum image_format format;
-    uint8_t sha256[32];
+    uint8_t sha256[32], look[LOOK_BYTES];
     int height, width, channels;      /* of the file; 3 with equal planes counts as 1 */
     int64_t file_bytes, modified_ns;  /* to see whether it changed since */
 };

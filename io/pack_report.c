@@ -83,10 +83,51 @@ static void report_duplicates(struct pack_result *result, const struct manifest 
     mem_free(digests);
 }
 
+/* ---- pictures that look alike ---- */
+
+struct alike {
+    const struct manifest *m;
+    const struct verdict *v;
+    struct text list;
+    int64_t across, other; /* splits; patients of one split */
+};
+
+static void add_alike(void *context, int i, int j, int distance)
+{
+    enum { LISTED_MAX = 1000 };
+    struct alike *a = context;
+    const struct manifest_row *x = &a->m->rows[i], *y = &a->m->rows[j];
+    if (!strcmp(x->patient, y->patient) || !memcmp(a->v[i].sha256, a->v[j].sha256, 32)) return;
+    if (x->split == y->split) {
+        a->other++;
+        return;
+    }
+    if (++a->across > LISTED_MAX) return;
+    text_add(&a->list, "  ");
+    text_add_name(&a->list, x->file);
+    text_add(&a->list, " (%s) and ", split_names[x->split]);
+    text_add_name(&a->list, y->file);
+    text_add(&a->list, " (%s): %d of %d bits differ\n", split_names[y->split], distance, 8 * LOOK_BYTES);
+}
+
+static void report_alike(struct pack_result *result, const struct manifest *m, const struct verdict *v)
+{
+    struct alike a = {.m = m, .v = v};
+    const uint8_t **looks = NEW_ARRAY(const uint8_t *, m->count);
+    for (int i = 0; i < m->count; i++) looks[i] = v[i].good ? v[i].look : NULL;
+    look_pairs(looks, m->count, add_alike, &a);
+    result->alike = a.across;
+    text_add(&result->report, "pairs of different patients that look alike, across splits: %" PRId64 " (within one: %" PRId64 ")\n%s",
+             a.across, a.other, a.list.length ? a.list.data : "");
+    text_free(&a.list);
+    mem_free(looks);
+}
+
 void pack_report(struct pack_result *result, const struct manifest *m, const struct verdict *v)
 {
     report_unreadable(result, m, v);
     report_misnamed(result, m, v);
     report_duplicates(result, m, v);
+    report_alike(result, m, v);
     for (int i = 0; i < m->count; i++) result->images[m->rows[i].split] += v[i].good;
 }

@@ -69,7 +69,8 @@ void dataset_close(struct dataset *d);
 int64_t dataset_count(const struct dataset *d, enum split split);
 /* Item `i` of a split in shard order; borrowed until close. */
 const struct shard_item *dataset_item(const struct dataset *d, enum split split, int64_t i);
-/* Copies the pixels of item i, each time verified against its checksum. Thread safe, outside HDF5's lock. out->pixels is allocated when NULL, else must have room for the item's bytes. */
+/* Copies the pixels of item i, verified against its checksum at the first reading since the data set was opened (comparing costs
+ * as much as reading from the page cache). Thread safe, outside HDF5's lock. out->pixels is allocated when NULL, else must have room for the item's bytes. */
 int dataset_read(struct dataset *d, enum split split, int64_t i, struct image *out, struct error *err);
 const char *dataset_name(const struct dataset *d);
 bool dataset_synthetic(const struct dataset *d);

@@ -254,6 +254,7 @@ static int find_pixels(struct shard *s, struct error *err)
     if (pixels < 0) return hdf5_fail(err, s->path, "find the pixels");
     s->address = NEW_ARRAY(uint64_t, s->info.images);
     s->stored_bytes = NEW_ARRAY(uint64_t, s->info.images);
+    s->seen = NEW_ARRAY(uint8_t, s->info.images);
     int status = side ? check_pixels(s, pixels, 4, dims, err) : check_pixels(s, pixels, 1, &flat, err);
     if (!status) status = s->info.gzip ? find_chunks(s, pixels, err) : find_row(s, pixels, err);
     if (!status && !side) status = check_offsets(s, err);
@@ -292,6 +293,7 @@ void shard_close(struct shard *s)
     mem_free(s->items);
     mem_free(s->address);
     mem_free(s->stored_bytes);
+    mem_free(s->seen);
     mem_free(s->path);
     *s = (struct shard){.fd = -1, .h5 = -1};
 }
@@ -309,13 +311,27 @@ static int unpack(const struct shard *s, int64_t i, uint8_t *to, struct error *e
     return status;
 }
 
-int shard_read(const struct shard *s, int64_t i, uint8_t *pixels, struct error *err)
+static int read_checked(const struct shard *s, int64_t i, uint8_t *pixels, bool check, struct error *err)
 {
     const struct shard_item *item = &s->items[i];
     if (s->info.gzip ? unpack(s, i, pixels, err) : file_pread(s->fd, pixels, s->stored_bytes[i], s->address[i], s->path, err)) return -1;
-    if (crc32c(0, pixels, shard_item_bytes(item)) == item->crc32c) return 0;
+    if (!check || crc32c(0, pixels, shard_item_bytes(item)) == item->crc32c) return 0;
     error_set(err, "%s: image %" PRId64 " (%s): the pixels are not those that were written (CRC-32C)", s->path, i, item->file);
     return error_hint(err, "the file was altered or its disk is failing; ladnn inspect --verify lists all such images");
+}
+
+int shard_verify(const struct shard *s, int64_t i, uint8_t *pixels, struct error *err)
+{
+    return read_checked(s, i, pixels, true, err);
+}
+
+int shard_read(const struct shard *s, int64_t i, uint8_t *pixels, struct error *err)
+{
+    uint8_t *seen = &s->seen[i];
+    if (__atomic_load_n(seen, __ATOMIC_RELAXED)) return read_checked(s, i, pixels, false, err);
+    if (shard_verify(s, i, pixels, err)) return -1;
+    __atomic_store_n(seen, 1, __ATOMIC_RELAXED);
+    return 0;
 }
 
 int shard_check_pixels(const struct shard *s, struct error *err)
@@ -325,7 +341,7 @@ int shard_check_pixels(const struct shard *s, struct error *err)
     for (int64_t i = 0; i < s->info.images; i++) {
         struct error mine = {0};
         uint8_t *pixels = mem_alloc(shard_item_bytes(&s->items[i]));
-        int status = shard_read(s, i, pixels, &mine);
+        int status = shard_verify(s, i, pixels, &mine);
         mem_free(pixels);
         if (!status) continue;
 #pragma omp critical(shard_error)

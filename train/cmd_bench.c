@@ -1,4 +1,5 @@
-/* cmd_bench.c - `ladnn bench train|infer`: images per second of one rank on made-up pictures.
+/* cmd_bench.c - `ladnn bench train|infer`: images per second of one rank on made-up pictures; `bench load` is in
+ * bench_data.c.
  *
  * A training step here is forward, loss, backward and the Adam update of one global batch on one rank, as in train_step, without
  * the loader; images/s = batch / median step time. Peak memory is the process's largest resident set. ready_s runs from the
@@ -15,6 +16,7 @@
 #include "base/random.h"
 #include "base/threads.h"
 #include "models/init.h"
+#include "train/bench_data.h"
 #include "train/commands.h"
 #include "train/config.h"
 #include "models/network.h"
@@ -161,8 +163,9 @@ static int run(struct settings *s)
 {
     struct error err = {0};
     const char *which = settings_string(s, "bench.backbone");
-    int rc = 0;
-    for (int i = 0; backbone_names[i] && !rc; i++) {
+    bool load = !strcmp(settings_string(s, "bench.what"), "load");
+    int rc = load ? bench_load(s, &err) : 0;
+    for (int i = 0; backbone_names[i] && !rc && !load; i++) {
         if (strcmp(which, "all") && strcmp(which, backbone_names[i])) continue;
         struct bench b = {.s = s, .start_s = clock_s(), .batch = (int)settings_int(s, "bench.batch"),
                           .train = !strcmp(settings_string(s, "bench.what"), "train"),
@@ -178,5 +181,5 @@ static int run(struct settings *s)
 }
 
 const struct command command_bench = {
-    .name = "bench", .groups = "bench", .summary = "measure training or inference on made-up pictures",
-    .usage = "train|infer [--backbone B|all] [--batch N] [--precision fp32|bf16] [--json]", .positional = "bench.what", .run = run};
+    .name = "bench", .groups = "bench", .summary = "measure training or inference on made-up pictures, or the reading of shards",
+    .usage = "train|infer|load [--backbone B|all] [--batch N] [--precision fp32|bf16] [--json]", .positional = "bench.what", .run = run};

@@ -122,18 +122,29 @@ static void test_refusals(void)
     expect_refused((const uint8_t *)"GIF89a........", 14, "neither PNG nor JPEG");
 }
 
+static void decode_file(struct image *got, const char *name)
+{
+    struct error err = {0};
+    uint8_t *data;
+    size_t bytes;
+    read_file(name, &data, &bytes);
+    EXPECT(image_decode(got, data, bytes, name, &err) == 0, "%s", err.message);
+    mem_free(data);
+}
+
 static void test_grey(void)
 {
-    struct image grey = make_image(5, 4, 1, false), rgb = {5, 4, 3, mem_alloc(60)};
+    struct image grey = make_image(5, 4, 1, false), rgb = {5, 4, 3, mem_alloc(60)}, got;
     for (int i = 0; i < 60; i++) rgb.pixels[i] = grey.pixels[i / 3];
-    image_simplify_grey(&rgb);
-    EXPECT(rgb.channels == 1 && memcmp(rgb.pixels, grey.pixels, 20) == 0, "equal planes become one");
-    image_free(&rgb);
-    rgb = (struct image){5, 4, 3, mem_alloc(60)};
-    for (int i = 0; i < 60; i++) rgb.pixels[i] = grey.pixels[i / 3];
+    write_file("grey.png", &rgb, 0);
+    decode_file(&got, "grey.png");
+    EXPECT(got.channels == 1 && memcmp(got.pixels, grey.pixels, 20) == 0, "equal planes become one");
+    image_free(&got);
     rgb.pixels[59] ^= 1;
-    image_simplify_grey(&rgb);
-    EXPECT(rgb.channels == 3, "one differing value keeps the colours");
+    write_file("grey.png", &rgb, 0);
+    decode_file(&got, "grey.png");
+    EXPECT(got.channels == 3 && memcmp(got.pixels, rgb.pixels, 60) == 0, "one differing value keeps the colours");
+    image_free(&got);
     image_free(&rgb);
     image_free(&grey);
 }

@@ -146,7 +146,7 @@ static void test_covid_ct(const char *tests)
     struct pack_result r;
     struct split_summary s[SPLIT_COUNT];
     char *data = path_join(tests, "../../shared/data/covid-ct"), *to = path_join(folder, "d0");
-    struct pack_options o = {.folder = data, .covid_ct = true, .out = to, .name = "d0", .size = 32, .comm = comm};
+    struct pack_options o = {.folder = data, .preset = PRESET_COVID_CT, .out = to, .name = "d0", .size = 32, .comm = comm};
     if (!path_is_folder(data)) {
         printf("skipped: the real data set is not at %s\n", data);
     } else {

@@ -1,0 +1,8 @@
+/* bench_data.h - `ladnn bench load`: how fast images come from shards, beside a plain copy of the same bytes. */
+#ifndef TRAIN_BENCH_DATA_H
+#define TRAIN_BENCH_DATA_H
+#include "base/error.h"
+struct settings;
+/* Prints a table, or JSON. Reads bench.data, bench.batch, bench.steps (passes over the training split), bench.threads, bench.size. */
+int bench_load(const struct settings *s, struct error *err);
+#endif
