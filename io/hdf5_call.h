@@ -23,14 +23,14 @@ int hdf5_fail(struct error *err, const char *path, const char *what);
 /* A new file in memory. The struct must not move while the file is open. */
 struct hdf5_memory {
     hid_t file;
-    const void *source;  /* of a loaded one; borrowed */
-    uint8_t *image;      /* ours once the file is closed: its first `used` bytes */
+    void *source;        /* of a loaded one; borrowed */
+    uint8_t *image;      /* ours, or source, once the file is closed: its first `used` bytes */
     size_t used, room;
     uint64_t file_bytes; /* length of the file, with what was reserved at its end and never written */
 };
 /* All return the HDF5 status. */
 int hdf5_memory_open(struct hdf5_memory *m);                                       /* a new file */
-int hdf5_memory_load(struct hdf5_memory *m, const void *image, size_t bytes); /* a copy of a file, to be changed */
+int hdf5_memory_load(struct hdf5_memory *m, void *image, size_t bytes); /* a file, changed where it lies */
 int hdf5_memory_finish(struct hdf5_memory *m); /* closes the file; all other handles on it must be closed */
 void hdf5_memory_close(struct hdf5_memory *m); /* also after finish */
 hid_t hdf5_open(const char *path, struct error *err); /* read only; -1 with err */

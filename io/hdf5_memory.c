@@ -10,6 +10,7 @@ static void *image_grow(void *image, size_t bytes, H5FD_file_image_op_t op, void
 {
     (void)op;
     struct hdf5_memory *m = memory;
+    if (m->source) return bytes <= m->room ? image : NULL; /* changes of a loaded file fit in their places */
     size_t had = image ? m->used : 0;
     if (bytes > m->room) {
         m->room = bytes > 2 * m->room ? bytes : 2 * m->room;
@@ -20,12 +21,13 @@ static void *image_grow(void *image, size_t bytes, H5FD_file_image_op_t op, void
     return image;
 }
 
-/* Property lists only hold the image for a moment: they get the caller's own, not a copy. */
+/* A loaded image is worked on where it lies: no list and no file gets a copy. */
 static void *image_alloc(size_t bytes, H5FD_file_image_op_t op, void *memory)
 {
     struct hdf5_memory *m = memory;
-    bool in_list = op == H5FD_FILE_IMAGE_OP_PROPERTY_LIST_SET || op == H5FD_FILE_IMAGE_OP_PROPERTY_LIST_COPY;
-    return in_list ? (void *)m->source : image_grow(NULL, bytes, op, memory);
+    if (!m->source) return image_grow(NULL, bytes, op, memory);
+    m->used = bytes;
+    return m->source;
 }
 
 static void *image_copy(void *to, const void *from, size_t bytes, H5FD_file_image_op_t op, void *memory)
@@ -84,12 +86,13 @@ int hdf5_memory_open(struct hdf5_memory *m)
     return m->file < 0 ? -1 : 0;
 }
 
-int hdf5_memory_load(struct hdf5_memory *m, const void *image, size_t bytes)
+int hdf5_memory_load(struct hdf5_memory *m, void *image, size_t bytes)
 {
     hid_t access = memory_access(m);
     if (access < 0) return -1;
     m->source = image;
-    if (H5Pset_file_image(access, (void *)image, bytes) >= 0) m->file = H5Fopen(NO_FILE, H5F_ACC_RDWR, access);
+    m->room = bytes;
+    if (H5Pset_file_image(access, image, bytes) >= 0) m->file = H5Fopen(NO_FILE, H5F_ACC_RDWR, access);
     H5Pclose(access);
     return m->file < 0 ? -1 : 0;
 }
@@ -116,6 +119,6 @@ int hdf5_memory_finish(struct hdf5_memory *m)
 void hdf5_memory_close(struct hdf5_memory *m)
 {
     if (m->file >= 0) H5Fclose(m->file);
-    mem_free(m->image);
+    if (m->image != m->source) mem_free(m->image);
     *m = (struct hdf5_memory){.file = -1};
 }

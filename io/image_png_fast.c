@@ -217,8 +217,15 @@ static bool undo_filters(struct png *p)
 
 static bool row_is_grey(const uint8_t *row, size_t width, size_t bpp)
 {
+    enum { RUN = 48 };
+    static const uint8_t in_pixel[RUN] = {1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0,
+                                          1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0};
+    size_t x = 0;
     int differ = 0;
-    for (size_t x = 0; x < width; x++, row += bpp) differ |= (row[0] ^ row[1]) | (row[0] ^ row[2]);
+    for (; bpp == 3 && (x + RUN / 3) < width; x += RUN / 3) /* neighbours within a pixel, sixteen pixels at once */
+#pragma omp simd reduction(| : differ)
+        for (int i = 0; i < RUN; i++) differ |= in_pixel[i] * (row[3 * x + (size_t)i] ^ row[3 * x + (size_t)i + 1]);
+    for (; x < width; x++) differ |= (row[bpp * x] ^ row[bpp * x + 1]) | (row[bpp * x] ^ row[bpp * x + 2]);
     return !differ;
 }
 

@@ -4,7 +4,11 @@
  * along the columns, weights of a triangle whose half width is the scale when shrinking, in fixed point with 22 bits.
  * The order of the passes, the rounding between them (to 8 bits) and the rounding of the weights are part of the result. */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "base/memory.h"
 #include "io/image.h"
@@ -143,6 +147,29 @@ static inline __attribute__((always_inline)) void transpose_block(uint8_t *to, c
                    channels);
 }
 
+#if defined(__SSE2__)
+/* 16 x 16 bytes: four rounds that interleave row i with row i + 8. */
+static void transpose_16(uint8_t *to, size_t to_stride, const uint8_t *from, size_t from_stride)
+{
+    __m128i a[16], b[16];
+    for (int i = 0; i < 16; i++) a[i] = _mm_loadu_si128((const __m128i *)(from + (size_t)i * from_stride));
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 8; i++) {
+            b[2 * i] = _mm_unpacklo_epi8(a[i], a[i + 8]);
+            b[2 * i + 1] = _mm_unpackhi_epi8(a[i], a[i + 8]);
+        }
+        memcpy(a, b, sizeof a);
+    }
+    for (int i = 0; i < 16; i++) _mm_storeu_si128((__m128i *)(to + (size_t)i * to_stride), a[i]);
+}
+#else
+static void transpose_16(uint8_t *to, size_t to_stride, const uint8_t *from, size_t from_stride)
+{
+    for (size_t i = 0; i < 16; i++)
+        for (size_t k = 0; k < 16; k++) to[k * to_stride + i] = from[i * from_stride + k];
+}
+#endif
+
 /* (H, W, C) -> (W, H, C) */
 static void transpose(struct image *out, const struct image *in)
 {
@@ -151,7 +178,11 @@ static void transpose(struct image *out, const struct image *in)
     out->pixels = mem_alloc((size_t)in->height * (size_t)in->width * (size_t)in->channels);
     for (int y = 0; y < in->height; y += SIDE)
         for (int x = 0; x < in->width; x += SIDE) {
-            if (in->channels == 1) transpose_block(out->pixels, in->pixels, in, y, x, 1);
+            bool whole = in->channels == 1 && y + SIDE <= in->height && x + SIDE <= in->width;
+            if (whole)
+                transpose_16(out->pixels + (size_t)x * (size_t)in->height + (size_t)y, (size_t)in->height,
+                             in->pixels + (size_t)y * (size_t)in->width + (size_t)x, (size_t)in->width);
+            else if (in->channels == 1) transpose_block(out->pixels, in->pixels, in, y, x, 1);
             else transpose_block(out->pixels, in->pixels, in, y, x, 3);
         }
 }

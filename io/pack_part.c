@@ -40,7 +40,6 @@ int pack_decode(struct image *image, struct verdict *v, const char *folder, cons
     v->height = image->height;
     v->width = image->width;
     v->channels = image->channels;
-    look_of(v->look, image);
     return 0;
 }
 
@@ -70,9 +69,11 @@ static int decode_row(struct image *image, const struct pack_job *job, int row, 
     if (pack_decode(&whole, &job->v[row], o->folder, job->m->rows[row].file, err)) return -1;
     if (o->colour == PACK_GREY) to_grey(&whole);
     *image = whole;
-    if (!o->size || (whole.height == o->size && whole.width == o->size)) return 0;
-    image_resize(image, &whole, o->size, o->size);
-    image_free(&whole);
+    if (o->size && (whole.height != o->size || whole.width != o->size)) {
+        image_resize(image, &whole, o->size, o->size);
+        image_free(&whole);
+    }
+    look_of(job->v[row].look, image);
     return 0;
 }
 

@@ -1,10 +1,12 @@
 /* shard_seal.c - gives a finished shard the identity of its packing, which is known only when all shards are made.
  *
- * DESIGN: HDF5 changes two attributes in a copy of the file in memory; the blocks that differ are then written to the file. A kill
+ * DESIGN: HDF5 changes two attributes in a private mapping of the file; the blocks that differ are then written to the file. A kill
  * between two blocks leaves a file whose checksums are wrong: shard_open refuses it, and pack makes it again. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -12,37 +14,48 @@
 #include "io/hdf5_call.h"
 #include "io/shard_format.h"
 
-static int write_blocks(const char *path, const uint8_t *now, const uint8_t *before, size_t bytes, struct error *err)
+static int write_blocks(int file, const char *path, const uint8_t *now, const uint8_t *before, size_t bytes, struct error *err)
 {
     enum { BLOCK = 4096 };
-    int file = open(path, O_WRONLY | O_CLOEXEC), status = 0;
-    if (file < 0) return error_set(err, "%s: cannot open for writing: %m", path);
+    int status = 0;
     for (size_t at = 0; at < bytes && !status; at += BLOCK) {
         size_t length = bytes - at < BLOCK ? bytes - at : BLOCK;
         if (memcmp(now + at, before + at, length)) status = file_pwrite(file, now + at, length, at, path, err);
     }
-    if (!status && fsync(file)) status = error_set(err, "%s: cannot sync: %m", path);
-    if (close(file) && !status) status = error_set(err, "%s: cannot close: %m", path);
-    return status;
+    return !status && fsync(file) ? error_set(err, "%s: cannot sync: %m", path) : status;
+}
+
+/* `now`: a private mapping of the file, so that only what HDF5 touches is copied. */
+static int change_image(int file, const char *path, uint8_t *now, const uint8_t *before, size_t bytes, const char *set_id, uint32_t crc,
+                        struct error *err)
+{
+    struct hdf5_memory m;
+    hdf5_lock();
+    int status = hdf5_memory_load(&m, now, bytes) || hdf5_change_text(m.file, "set_id", set_id) ||
+                 hdf5_change_int(m.file, "metadata_crc32c", crc) || hdf5_memory_finish(&m);
+    if (status) status = hdf5_fail(err, path, "change the set's identity");
+    if (!status && m.file_bytes != bytes) status = error_set(err, "%s: its length would change", path);
+    hdf5_memory_close(&m);
+    hdf5_unlock();
+    return status ? status : write_blocks(file, path, now, before, bytes, err);
 }
 
 static int change(const char *path, const char *set_id, uint32_t crc, struct error *err)
 {
-    struct hdf5_memory m;
-    uint8_t *before;
-    size_t bytes;
-    if (file_read(&before, &bytes, path, err)) return -1;
-    hdf5_lock();
-    int status = hdf5_memory_load(&m, before, bytes) || hdf5_change_text(m.file, "set_id", set_id) ||
-                 hdf5_change_int(m.file, "metadata_crc32c", crc) || hdf5_memory_finish(&m);
-    if (status) status = hdf5_fail(err, path, "change the set's identity");
-    hdf5_unlock();
-    if (!status && (m.used < bytes || m.file_bytes != bytes)) status = error_set(err, "%s: its length would change", path);
-    if (!status) status = write_blocks(path, m.image, before, bytes, err);
-    hdf5_lock();
-    hdf5_memory_close(&m);
-    hdf5_unlock();
-    mem_free(before);
+    struct stat info;
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    if (file < 0 || fstat(file, &info)) {
+        if (file >= 0) close(file);
+        return error_set(err, "%s: cannot open for writing: %m", path);
+    }
+    size_t bytes = (size_t)info.st_size;
+    void *before = mmap(NULL, bytes, PROT_READ, MAP_SHARED, file, 0);
+    void *now = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    int status = before == MAP_FAILED || now == MAP_FAILED ? error_set(err, "%s: cannot map: %m", path)
+                                                            : change_image(file, path, now, before, bytes, set_id, crc, err);
+    if (before != MAP_FAILED) munmap(before, bytes);
+    if (now != MAP_FAILED) munmap(now, bytes);
+    if (close(file) && !status) status = error_set(err, "%s: cannot close: %m", path);
     return status;
 }
 
