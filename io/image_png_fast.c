@@ -24,6 +24,7 @@ struct png {
     const uint8_t *packed;          /* the one IDAT, or `joined` */
     size_t packed_bytes;
     uint8_t *joined;                /* ours; several IDATs in a row */
+    uint8_t *nothing;               /* ours; a row of zeros */
     uint8_t *raw;                   /* ours; (height) rows of a filter byte and stride bytes */
 };
 
@@ -110,23 +111,12 @@ static bool unpack(struct png *p)
     return good && got == want && used == p->packed_bytes;
 }
 
-/* ---- filters: in place; `up` is the row above, NULL for the first ---- */
-
-static void undo_sub(uint8_t *row, size_t stride, size_t bpp)
-{
-    for (size_t i = bpp; i < stride; i++) row[i] = (uint8_t)(row[i] + row[i - bpp]);
-}
+/* ---- filters: in place; `up` is the row above, zeros above the first ---- */
 
 static void undo_up(uint8_t *row, const uint8_t *up, size_t stride)
 {
 #pragma omp simd
     for (size_t i = 0; i < stride; i++) row[i] = (uint8_t)(row[i] + up[i]);
-}
-
-static void undo_average(uint8_t *row, const uint8_t *up, size_t stride, size_t bpp)
-{
-    for (size_t i = 0; i < bpp; i++) row[i] = (uint8_t)(row[i] + (up ? up[i] >> 1 : 0));
-    for (size_t i = bpp; i < stride; i++) row[i] = (uint8_t)(row[i] + (((up ? up[i] : 0) + row[i - bpp]) >> 1));
 }
 
 static uint8_t paeth(int a, int b, int c)
@@ -138,13 +128,72 @@ static uint8_t paeth(int a, int b, int c)
     return (uint8_t)(pa <= pb && pa <= pc ? a : pb <= pc ? b : c);
 }
 
-static void undo_paeth_plain(uint8_t *row, const uint8_t *up, size_t stride, size_t bpp)
+/* The three that look to the left, from byte i > 0 on. One byte a pixel keeps it in a register. */
+static void undo_sub(uint8_t *row, size_t i, size_t stride, size_t bpp)
 {
-    for (size_t i = 0; i < bpp; i++) row[i] = (uint8_t)(row[i] + up[i]);
-    for (size_t i = bpp; i < stride; i++) row[i] = (uint8_t)(row[i] + paeth(row[i - bpp], up[i], up[i - bpp]));
+    uint8_t left = row[i - 1];
+    if (bpp == 1)
+        for (; i < stride; i++) row[i] = left = (uint8_t)(row[i] + left);
+    for (; i < stride; i++) row[i] = (uint8_t)(row[i] + row[i - bpp]);
+}
+
+static void undo_average(uint8_t *row, const uint8_t *up, size_t i, size_t stride, size_t bpp)
+{
+    uint8_t left = row[i - 1];
+    if (bpp == 1)
+        for (; i < stride; i++) row[i] = left = (uint8_t)(row[i] + ((up[i] + left) >> 1));
+    for (; i < stride; i++) row[i] = (uint8_t)(row[i] + ((up[i] + row[i - bpp]) >> 1));
+}
+
+static void undo_paeth(uint8_t *row, const uint8_t *up, size_t i, size_t stride, size_t bpp)
+{
+    uint8_t left = row[i - 1];
+    if (bpp == 1)
+        for (; i < stride; i++) row[i] = left = (uint8_t)(row[i] + paeth(left, up[i], up[i - 1]));
+    for (; i < stride; i++) row[i] = (uint8_t)(row[i] + paeth(row[i - bpp], up[i], up[i - bpp]));
 }
 
 #if defined(__SSE2__)
+/* Pixels of 3 or 4 bytes, one at a time in a register; 3 bytes are read as 4 while that stays inside the row. Each returns where it
+ * stopped. */
+static __m128i load_pixel(const uint8_t *p)
+{
+    int32_t x;
+    memcpy(&x, p, 4);
+    return _mm_cvtsi32_si128(x);
+}
+
+static void store_pixel(uint8_t *p, __m128i pixel, size_t bpp)
+{
+    int32_t x = _mm_cvtsi128_si32(pixel);
+    memcpy(p, &x, bpp == 4 ? 4 : 3);
+}
+
+static size_t sub_pixels(uint8_t *row, size_t stride, size_t bpp)
+{
+    __m128i left = _mm_setzero_si128();
+    size_t i = 0;
+    for (; i + 4 <= stride; i += bpp) {
+        left = _mm_add_epi8(left, load_pixel(row + i));
+        store_pixel(row + i, left, bpp);
+    }
+    return i;
+}
+
+static size_t average_pixels(uint8_t *row, const uint8_t *up, size_t stride, size_t bpp)
+{
+    const __m128i one = _mm_set1_epi8(1);
+    __m128i left = _mm_setzero_si128();
+    size_t i = 0;
+    for (; i + 4 <= stride; i += bpp) {
+        __m128i above = load_pixel(up + i), rounded_up = _mm_avg_epu8(left, above);
+        __m128i mean = _mm_sub_epi8(rounded_up, _mm_and_si128(_mm_xor_si128(left, above), one));
+        left = _mm_add_epi8(load_pixel(row + i), mean);
+        store_pixel(row + i, left, bpp);
+    }
+    return i;
+}
+
 static __m128i absolute(__m128i x)
 {
     return _mm_max_epi16(x, _mm_sub_epi16(_mm_setzero_si128(), x));
@@ -155,60 +204,68 @@ static __m128i either(__m128i mask, __m128i yes, __m128i no)
     return _mm_or_si128(_mm_and_si128(mask, yes), _mm_andnot_si128(mask, no));
 }
 
-/* A pixel's channels side by side, 16 bits each; pixels of 3 bytes are read as 4 while that stays inside the row. */
-static size_t undo_paeth_pixels(uint8_t *row, const uint8_t *up, size_t stride, size_t bpp)
+/* A pixel's channels side by side, 16 bits each. */
+static size_t paeth_pixels(uint8_t *row, const uint8_t *up, size_t stride, size_t bpp)
 {
     const __m128i zero = _mm_setzero_si128();
     __m128i a = zero, c = zero;
     size_t i = 0;
     for (; i + 4 <= stride; i += bpp) {
-        int32_t x, above;
-        memcpy(&x, row + i, 4);
-        memcpy(&above, up + i, 4);
-        __m128i b = _mm_unpacklo_epi8(_mm_cvtsi32_si128(above), zero), p = _mm_unpacklo_epi8(_mm_cvtsi32_si128(x), zero);
+        __m128i b = _mm_unpacklo_epi8(load_pixel(up + i), zero), x = _mm_unpacklo_epi8(load_pixel(row + i), zero);
         __m128i pa = _mm_sub_epi16(b, c), pb = _mm_sub_epi16(a, c), pc = absolute(_mm_add_epi16(pa, pb));
         pa = absolute(pa);
         pb = absolute(pb);
         __m128i least = _mm_min_epi16(pc, _mm_min_epi16(pa, pb));
         __m128i nearest = either(_mm_cmpeq_epi16(least, pa), a, either(_mm_cmpeq_epi16(least, pb), b, c));
-        a = _mm_and_si128(_mm_add_epi16(p, nearest), _mm_set1_epi16(255));
+        a = _mm_and_si128(_mm_add_epi16(x, nearest), _mm_set1_epi16(255));
         c = b;
-        x = _mm_cvtsi128_si32(_mm_packus_epi16(a, a));
-        memcpy(row + i, &x, bpp == 4 ? 4 : 3);
+        store_pixel(row + i, _mm_packus_epi16(a, a), bpp);
     }
     return i;
 }
-
-static void undo_paeth(uint8_t *row, const uint8_t *up, size_t stride, size_t bpp)
-{
-    size_t i = bpp >= 3 ? undo_paeth_pixels(row, up, stride, bpp) : 0;
-    if (!i) {
-        undo_paeth_plain(row, up, stride, bpp);
-        return;
-    }
-    for (; i < stride; i++) row[i] = (uint8_t)(row[i] + paeth(row[i - bpp], up[i], up[i - bpp]));
-}
 #else
-static void undo_paeth(uint8_t *row, const uint8_t *up, size_t stride, size_t bpp)
-{
-    undo_paeth_plain(row, up, stride, bpp);
-}
+static size_t sub_pixels(uint8_t *row, size_t stride, size_t bpp) { return (void)row, (void)stride, (void)bpp, (size_t)0; }
+static size_t average_pixels(uint8_t *row, const uint8_t *up, size_t stride, size_t bpp) { return (void)up, sub_pixels(row, stride, bpp); }
+static size_t paeth_pixels(uint8_t *row, const uint8_t *up, size_t stride, size_t bpp) { return (void)up, sub_pixels(row, stride, bpp); }
 #endif
+
+/* The first pixel has nothing to its left. */
+static size_t first_pixel(uint8_t *row, const uint8_t *up, int shift, size_t bpp)
+{
+    for (size_t i = 0; i < bpp; i++) row[i] = (uint8_t)(row[i] + (up[i] >> shift));
+    return bpp;
+}
+
+static bool undo_row(uint8_t *row, const uint8_t *up, int filter, const struct png *p)
+{
+    size_t stride = p->stride, bpp = p->bpp, i = 0;
+    bool pixels = bpp >= 3;
+    switch (filter) {
+    case 0: return true;
+    case 1:
+        if (pixels) i = sub_pixels(row, stride, bpp);
+        undo_sub(row, i ? i : bpp, stride, bpp);
+        return true;
+    case 2: undo_up(row, up, stride); return true;
+    case 3:
+        if (pixels) i = average_pixels(row, up, stride, bpp);
+        undo_average(row, up, i ? i : first_pixel(row, up, 1, bpp), stride, bpp);
+        return true;
+    case 4:
+        if (pixels) i = paeth_pixels(row, up, stride, bpp);
+        undo_paeth(row, up, i ? i : first_pixel(row, up, 0, bpp), stride, bpp);
+        return true;
+    }
+    return false;
+}
 
 static bool undo_filters(struct png *p)
 {
-    const uint8_t *up = NULL;
+    const uint8_t *up = p->nothing = mem_zero(p->stride); /* above the first row */
     for (int y = 0; y < p->height; y++) {
-        uint8_t *filter = p->raw + (p->stride + 1) * (size_t)y, *row = filter + 1;
-        switch (*filter) {
-        case 0: break;
-        case 1: undo_sub(row, p->stride, p->bpp); break;
-        case 2: if (up) undo_up(row, up, p->stride); break;
-        case 3: undo_average(row, up, p->stride, p->bpp); break;
-        case 4: up ? undo_paeth(row, up, p->stride, p->bpp) : undo_sub(row, p->stride, p->bpp); break;
-        default: return false;
-        }
-        up = row;
+        uint8_t *filter = p->raw + (p->stride + 1) * (size_t)y;
+        if (!undo_row(filter + 1, up, *filter, p)) return false;
+        up = filter + 1;
     }
     return true;
 }
@@ -273,6 +330,7 @@ bool image_decode_png_fast(struct image *image, const uint8_t *data, size_t byte
     struct png p = {0};
     bool good = read_chunks(&p, data, bytes) && unpack(&p) && undo_filters(&p) && copy_pixels(image, &p);
     mem_free(p.joined);
+    mem_free(p.nothing);
     mem_free(p.raw);
     if (!good) image_free(image);
     return good;
