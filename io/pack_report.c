@@ -22,7 +22,9 @@ static void report_unreadable(struct pack_result *result, const struct manifest 
     for (int i = 0; i < m->count; i++)
         if (!v[i].good) {
             result->bad++;
-            text_add(&list, "  %s\n", v[i].why);
+            text_add(&list, "  ");
+            text_add_name(&list, v[i].why);
+            text_add(&list, "\n");
         }
     text_add(&result->report, "unreadable images, left out: %" PRId64 "\n%s", result->bad, list.length ? list.data : "");
     text_free(&list);
@@ -34,7 +36,9 @@ static void report_misnamed(struct pack_result *result, const struct manifest *m
     for (int i = 0; i < m->count; i++)
         if (v[i].good && is_misnamed(m->rows[i].file, v[i].format)) {
             result->misnamed++;
-            text_add(&list, "  %s holds %s data\n", m->rows[i].file, v[i].format == IMAGE_JPEG ? "JPEG" : "PNG");
+            text_add(&list, "  ");
+            text_add_name(&list, m->rows[i].file);
+            text_add(&list, " holds %s data\n", v[i].format == IMAGE_JPEG ? "JPEG" : "PNG");
         }
     text_add(&result->report, "images whose name says another format, read by content: %" PRId64 "\n%s", result->misnamed,
              list.length ? list.data : "");
@@ -53,12 +57,22 @@ static int compare_digests(const void *a, const void *b)
     return order ? order : (x->row > y->row) - (x->row < y->row);
 }
 
+static void add_place(struct text *list, const char *before, const struct manifest_row *row)
+{
+    text_add(list, "%s", before);
+    text_add_name(list, row->file);
+    text_add(list, " (%s)", split_names[row->split]);
+}
+
 static void add_pair(struct text *list, const struct manifest_row *a, const struct manifest_row *b)
 {
     bool labels = a->covid != b->covid || memcmp(a->lesion, b->lesion, LESION_COUNT);
     const char *across = a->split != b->split ? ": ACROSS SPLITS" : "", *differ = labels ? ": WITH DIFFERENT LABELS" : "";
-    text_add(list, "  %s (%s) and %s (%s)%s%s\n", a->file, split_names[a->split], b->file, split_names[b->split], across, differ);
-    if (*across) log_warn("%s in %s and %s in %s are the same file", a->file, split_names[a->split], b->file, split_names[b->split]);
+    size_t from = list->length;
+    add_place(list, "  ", a);
+    add_place(list, " and ", b);
+    if (*across) log_warn("the same file:%s", list->data + from);
+    text_add(list, "%s%s\n", across, differ);
 }
 
 static void report_duplicates(struct pack_result *result, const struct manifest *m, const struct verdict *v)
@@ -103,11 +117,9 @@ static void add_alike(void *context, int i, int j, int distance)
         return;
     }
     if (++a->across > LISTED_MAX) return;
-    text_add(&a->list, "  ");
-    text_add_name(&a->list, x->file);
-    text_add(&a->list, " (%s) and ", split_names[x->split]);
-    text_add_name(&a->list, y->file);
-    text_add(&a->list, " (%s): %d of %d bits differ\n", split_names[y->split], distance, 8 * LOOK_BYTES);
+    add_place(&a->list, "  ", x);
+    add_place(&a->list, " and ", y);
+    text_add(&a->list, ": %d of %d bits differ\n", distance, 8 * LOOK_BYTES);
 }
 
 static void report_alike(struct pack_result *result, const struct manifest *m, const struct verdict *v)
