@@ -57,6 +57,11 @@ static int compare_digests(const void *a, const void *b)
     return order ? order : (x->row > y->row) - (x->row < y->row);
 }
 
+static bool same_labels(const struct manifest_row *a, const struct manifest_row *b)
+{
+    return a->covid == b->covid && !memcmp(a->lesion, b->lesion, LESION_COUNT);
+}
+
 static void add_place(struct text *list, const char *before, const struct manifest_row *row)
 {
     text_add(list, "%s", before);
@@ -66,8 +71,7 @@ static void add_place(struct text *list, const char *before, const struct manife
 
 static void add_pair(struct text *list, const struct manifest_row *a, const struct manifest_row *b)
 {
-    bool labels = a->covid != b->covid || memcmp(a->lesion, b->lesion, LESION_COUNT);
-    const char *across = a->split != b->split ? ": ACROSS SPLITS" : "", *differ = labels ? ": WITH DIFFERENT LABELS" : "";
+    const char *across = a->split != b->split ? ": ACROSS SPLITS" : "", *differ = same_labels(a, b) ? "" : ": WITH DIFFERENT LABELS";
     size_t from = list->length;
     add_place(list, "  ", a);
     add_place(list, " and ", b);
@@ -119,7 +123,7 @@ static void add_alike(void *context, int i, int j, int distance)
     if (++a->across > LISTED_MAX) return;
     add_place(&a->list, "  ", x);
     add_place(&a->list, " and ", y);
-    text_add(&a->list, ": %d of %d bits differ\n", distance, 8 * LOOK_BYTES);
+    text_add(&a->list, ": %d of %d bits differ%s\n", distance, 8 * LOOK_BYTES, same_labels(x, y) ? "" : ": WITH DIFFERENT LABELS");
 }
 
 static void report_alike(struct pack_result *result, const struct manifest *m, const struct verdict *v)
