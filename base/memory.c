@@ -5,21 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "base/error.h"
 
-enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, LARGE = 8 * HUGE_PAGE };
+enum { ALIGNMENT = 64 };
 
 void *mem_alloc(size_t bytes)
 {
-    size_t align = bytes >= LARGE ? HUGE_PAGE : ALIGNMENT;
-    size_t room = bytes ? (bytes + align - 1) / align * align : align;
-    void *p = room >= bytes ? aligned_alloc(align, room) : NULL;
+    size_t room = bytes ? (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
+    void *p = room >= bytes ? aligned_alloc(ALIGNMENT, room) : NULL;
     CHECK_HINT(p, "lower the batch, or ask for more memory", "out of memory: asked for %zu bytes (%.1f MiB), peak so far %.1f MiB",
                bytes, (double)bytes / 1048576, (double)mem_peak_bytes() / 1048576);
-    if (bytes >= LARGE) madvise(p, room, MADV_HUGEPAGE); /* 512 times fewer page faults; without it all is as before */
     return p;
 }
 

@@ -63,6 +63,8 @@ static int train_epoch(struct trainer *t, bool *stop, struct error *err)
         struct loss_sums loss;
         double norm;
         if (train_step(t, &loss, &norm, err)) return -1;
+        if (!t->stepped) log_info("first step done %.1f s after the start", clock_s() - t->started_s);
+        t->stepped = true;
         record_step(t, &loss, norm);
         show_progress(t, &progress, loss.loss, started_s, images_before);
         *stop = comm_any(t->comm, stop_asked() || out_of_time(t), "agreeing on a stop");

@@ -47,6 +47,7 @@ struct trainer {
     struct position at;
     double *vote_sum;       /* (test images, 6) on rank 0 */
     double data_s, compute_s, comm_s, started_s, saved_s;
+    bool stepped; /* since the start of this process */
 };
 
 /* Collective. Opens data, network, optimiser, run folder; continues from a checkpoint or initialises. */
