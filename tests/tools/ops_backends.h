@@ -29,7 +29,9 @@ static inline void compare_table(enum dtype dtype, int threads)
 /* The kernels alone, where ops_cpu would not meet them. */
 static inline void compare_kernels(const struct kernels *k, enum dtype dtype, enum layout layout, int threads)
 {
-    struct backend b = {.name = k->isa, .ops = &k->ops, .kernels = k, .dtype = dtype, .layout = layout, .first_layout = layout, .threads = threads};
+    struct ops ops = k->ops;
+    ops.open = ops_cpu()->open;
+    struct backend b = {.name = k->isa, .ops = &ops, .kernels = k, .dtype = dtype, .layout = layout, .first_layout = layout, .threads = threads};
     if (layout == LAYOUT_NCHW16C && dtype == DTYPE_F32) b.first_layout = LAYOUT_NCHW;
     kernel_cases_run(&b);
 }
