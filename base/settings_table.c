@@ -33,7 +33,7 @@ const struct setting_row settings_table[] = {
     {"train.time_limit_s", FLOAT, "0", 0, 1e9, 0, "stop with a checkpoint after so many seconds; 0 = no limit"},
     {"train.checkpoint_every_s", FLOAT, "600", 0, 1e9, 0, "seconds between checkpoints; 0 = only at the end of an epoch"},
     {"train.checkpoint_keep", INT, "2", 1, 1000, 0, "newest checkpoints that are kept"},
-    {"train.resume", BOOL, "true", 0, 0, 0, "continue from the newest whole checkpoint of the run folder"},
+    {"train.resume", BOOL, "true", 0, 0, 0, "continue from the newest whole checkpoint; false = begin anew and remove the checkpoints"},
     {"train.eval_batch", INT, "16", 1, 65536, 0, "images per evaluation step and rank"},
     {"train.stop_signal", CHOICE, "term", 0, 0, "none|term|usr1|usr2", "signal on which all ranks stop with a checkpoint"},
     {"train.overwrite", BOOL, "false", 0, 0, 0, "begin anew in a run folder that holds another run"},
@@ -76,8 +76,8 @@ const struct setting_row settings_table[] = {
     /* pack: image folder and CSV to shards */
     {"pack.in", STRING, "", 0, 0, 0, "folder of the data set"},
     {"pack.out", STRING, "", 0, 0, 0, "folder for the shards"},
-    {"pack.manifest", STRING, "", 0, 0, 0, "CSV file: one image a line with labels, patient and split"},
-    {"pack.images", STRING, "", 0, 0, 0, "folder that the file names of the manifest are relative to"},
+    {"pack.manifest", STRING, "", 0, 0, 0, "CSV with columns file, patient, covid, GGO, Csld, CrPa, AirBr, InSepThi (0 or 1), and split, figure if known"},
+    {"pack.images", STRING, "", 0, 0, 0, "folder that the file names of the manifest are relative to; none = the manifest's own"},
     {"pack.preset", CHOICE, "none", 0, 0, "none|covid-ct|imagefolder", "layout of a known data set; imagefolder = a folder per class"},
     {"pack.positive", STRING, "", 0, 0, 0, "imagefolder: the class that is COVID; empty = the one called covid, positive, 1 ..."},
     {"pack.patient", STRING, "", 0, 0, 0, "imagefolder: expression whose first group in a file's name is the patient"},
@@ -112,7 +112,7 @@ const struct setting_row settings_table[] = {
     {"eval.run", STRING, "", 0, 0, 0, "run folder"},
     {"eval.data", STRING, "", 0, 0, 0, "folder of shards; none = the one the run was trained on"},
     {"eval.split", CHOICE, "test", 0, 0, "train|val|test", "split to evaluate"},
-    {"eval.out", STRING, "", 0, 0, 0, "file for the predictions (CSV); none = standard output has the metrics only"},
+    {"eval.out", STRING, "", 0, 0, 0, "folder for predictions.csv; none = standard output has the metrics only"},
     {"eval.batch", INT, "16", 1, 65536, 0, "images per step and rank"},
     {"eval.threads", INT, "0", 0, 4096, 0, "compute threads per rank; 0 = cores of the node / ranks on it"},
 

@@ -85,6 +85,17 @@ int text_distance(const char *a, const char *b)
     return d[rows][columns];
 }
 
+bool text_first_difference(const char **a, const char **b)
+{
+    while (**a || **b) {
+        size_t x = strcspn(*a, "\n"), y = strcspn(*b, "\n");
+        if (x != y || memcmp(*a, *b, x)) return true;
+        *a += x + ((*a)[x] == '\n');
+        *b += y + ((*b)[y] == '\n');
+    }
+    return false;
+}
+
 /* ---- names ---- */
 
 /* Bytes of the valid UTF-8 character at p, or 0. */

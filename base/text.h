@@ -18,6 +18,8 @@ void text_add_name(struct text *t, const char *name);
 void text_add_number(struct text *t, double value);
 void text_clear(struct text *t); /* keeps the room */
 void text_free(struct text *t);
+/* Moves both to the beginning of the first line in which they differ; false when they are equal. */
+bool text_first_difference(const char **a, const char **b);
 /* Edits (insert, delete, replace, swap of neighbours) that turn a into b: for "did you mean". */
 int text_distance(const char *a, const char *b);
 

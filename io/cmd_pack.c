@@ -117,6 +117,6 @@ static int run(struct settings *s)
 const struct command command_pack = {.name = "pack",
                                      .groups = "pack",
                                      .summary = "image folder and CSV to HDF5 shards, split by patient, on any number of ranks",
-                                     .usage = "--preset covid-ct --in DIR --out DIR [--name NAME] [--size PIXELS]",
+                                     .usage = "--preset covid-ct|imagefolder --in DIR | --manifest FILE.csv [--images DIR]  --out DIR [--name NAME] [--size PIXELS]",
                                      .positional = NULL,
                                      .run = run};

@@ -62,6 +62,21 @@ bool manifest_is_image_name(const char *name)
 
 /* ---- rows ---- */
 
+static const char BLANK[] = " \t\r\n";
+
+bool manifest_is_blank(const char *text)
+{
+    return !text[strspn(text, BLANK)];
+}
+
+char *manifest_trim(const char *text)
+{
+    text += strspn(text, BLANK);
+    size_t length = strlen(text);
+    while (length && strchr(BLANK, text[length - 1])) length--;
+    return mem_format("%.*s", (int)length, text);
+}
+
 struct manifest_row *manifest_add(struct manifest *m)
 {
     if ((m->count & (m->count - 1)) == 0) { /* full at every power of two */
@@ -98,6 +113,15 @@ int manifest_unknown_lesion(struct error *err, const char *path, int line, const
     error_set(err, "%s:%d: unknown lesion '%s' (known: %s, %s, %s, %s, %s)", path, line, name, lesion_names[0],
               lesion_names[1], lesion_names[2], lesion_names[3], lesion_names[4]);
     return least <= NEAR ? error_hint(err, "did you mean '%s'?", lesion_names[nearest]) : -1;
+}
+
+bool manifest_is_synthetic(const char *folder)
+{
+    char *here = path_join(folder, "SYNTHETIC"), *above = path_join(folder, "../SYNTHETIC");
+    bool marked = path_exists(here) || path_exists(above);
+    mem_free(here);
+    mem_free(above);
+    return marked;
 }
 
 /* ---- groups: files, patients, figures ---- */

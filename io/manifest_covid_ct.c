@@ -143,7 +143,7 @@ static int take_meta(struct job *job, int c, const struct csv_row *row, const ch
                      struct picture **picture)
 {
     const char *path = job->meta_path[c];
-    if (!*patient) return error_set(job->err, "%s:%d: '%s' has no patient", path, row->line, name);
+    if (manifest_is_blank(patient)) return error_set(job->err, "%s:%d: '%s' has no patient", path, row->line, name);
     if (find_picture(job, c, name, path, row->line, picture)) return -1;
     struct picture *p = *picture;
     if (!p) {
@@ -251,7 +251,7 @@ static int take_row(struct job *job, enum split split, const struct csv_row *row
     if (check_agreement(job, path, row, covid, lesion, p)) return -1;
     struct manifest_row *to = manifest_add(job->m);
     to->file = mem_format("%s/%s", class_folders[covid], p->name);
-    to->patient = mem_string(p->patient);
+    to->patient = manifest_trim(p->patient);
     to->figure = figure_of(p->name, covid);
     to->covid = covid;
     memcpy(to->lesion, lesion, LESION_COUNT);
@@ -351,9 +351,7 @@ int manifest_read_covid_ct(struct manifest *m, const char *folder, struct error 
 {
     *m = (struct manifest){0};
     struct job job = {.m = m, .folder = mem_string(folder), .err = err};
-    char *mark = path_join(folder, "SYNTHETIC");
-    m->synthetic = path_exists(mark);
-    mem_free(mark);
+    m->synthetic = manifest_is_synthetic(folder);
     int status = read_all(&job);
     if (!status) write_report(&job);
     job_free(&job);

@@ -75,7 +75,7 @@ static int read_row(struct job *job, const struct csv_row *row, int fields)
     if (row->count != fields)
         return error_set(job->err, "%s:%d: %d fields, the header has %d", job->path, row->line, row->count, fields);
     const char *file = row->fields[job->column[COLUMN_FILE]], *patient = row->fields[job->column[COLUMN_PATIENT]];
-    if (!*file || !*patient)
+    if (!*file || manifest_is_blank(patient))
         return error_set(job->err, "%s:%d: the %s is empty", job->path, row->line, *file ? "patient" : "file name");
     struct manifest_row labels = {.line = row->line};
     if (read_labels(job, row, &labels)) return -1;
@@ -91,8 +91,8 @@ static int read_row(struct job *job, const struct csv_row *row, int fields)
     struct manifest_row *to = manifest_add(job->m);
     *to = labels;
     to->file = mem_string(file);
-    to->patient = mem_string(patient);
-    to->figure = mem_string(job->column[COLUMN_FIGURE] < 0 ? "" : row->fields[job->column[COLUMN_FIGURE]]);
+    to->patient = manifest_trim(patient);
+    to->figure = manifest_trim(job->column[COLUMN_FIGURE] < 0 ? "" : row->fields[job->column[COLUMN_FIGURE]]);
     return 0;
 }
 
@@ -178,9 +178,9 @@ int manifest_read_csv(struct manifest *m, const char *path, const char *images, 
     if (csv_read(&csv, path, err)) return -1;
     struct job job = {.m = m, .path = path, .images = images, .err = err};
     for (int s = 0; s < SPLIT_COUNT; s++) m->source[s] = mem_string(path);
-    char *mark = path_join(images, "SYNTHETIC");
-    m->synthetic = path_exists(mark);
-    mem_free(mark);
+    char *beside = mem_format("%.*s", (int)(path_base(path) - path), path);
+    m->synthetic = manifest_is_synthetic(images) || manifest_is_synthetic(*beside ? beside : ".");
+    mem_free(beside);
     int status = read_rows(&job, &csv);
     if (!status) write_report(&job, csv.latin1);
     text_free(&job.missing);

@@ -213,9 +213,7 @@ int manifest_read_folder(struct manifest *m, const struct folder_rules *rules, c
     if (w.has_patient && (regcomp(&w.patient, rules->patient, REG_EXTENDED) || w.patient.re_nsub < 1))
         return error_set(err, "pack.patient = '%s': not a regular expression with a group, such as '^([^-]+)-'", rules->patient);
     for (int s = 0; s < SPLIT_COUNT; s++) m->source[s] = mem_string(folder);
-    char *mark = path_join(folder, "SYNTHETIC");
-    m->synthetic = path_exists(mark);
-    mem_free(mark);
+    m->synthetic = manifest_is_synthetic(folder);
     int status = walk_all(&w, rules->positive);
     if (!status && !m->count) status = error_set(err, "%s: no picture in %s or %s", folder, w.classes[0], w.classes[1]);
     if (!status) write_report(&w);

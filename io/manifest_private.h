@@ -19,6 +19,11 @@ int name_index_find(const struct name_index *index, const char *name); /* value,
 int name_index_double(const struct name_index *index);
 void name_index_free(struct name_index *index);
 
+/* A copy without blanks before and after: "p0 " and "p0" are one patient. */
+char *manifest_trim(const char *text);
+bool manifest_is_blank(const char *text);
+/* The folder, or the one it lies in, holds the file that `ladnn phantom` marks its pictures with. */
+bool manifest_is_synthetic(const char *folder);
 /* A cleared row at the end; pointers to rows are void afterwards. */
 struct manifest_row *manifest_add(struct manifest *m);
 /* "PATH:LINE: unknown lesion 'Aibr' (known: GGO, ...)", with a hint when one is near. Returns -1. */

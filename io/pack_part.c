@@ -26,7 +26,9 @@ int pack_decode(struct image *image, struct verdict *v, const char *folder, cons
     struct stat info;
     *image = (struct image){0};
     char *path = path_join(folder, file);
-    int status = stat(path, &info) ? error_set(err, "%s: %m", path) : file_read(&data, &bytes, path, err);
+    int status = stat(path, &info) ? error_set(err, "%s: %m", path) : 0;
+    if (!status && !S_ISREG(info.st_mode)) status = error_set(err, "%s: not a file", path); /* a pipe would wait for a writer */
+    if (!status) status = file_read(&data, &bytes, path, err);
     if (!status) {
         v->file_bytes = info.st_size; /* as of before reading: a change since is seen later */
         v->modified_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -238,11 +239,18 @@ static int write_note(const struct phantom_plan *plan, const struct phantom_opti
 /* Never writes among pictures that it did not draw; what it drew before is replaced. */
 static int make_folders(const char *out, struct error *err)
 {
+    static const char *const tables[] = {"test_meta.csv", "val_meta.csv", "train_meta.csv", "NonCOVID-CT-MetaInfo.csv",
+                                         "COVID-CT-MetaInfo_new.csv"};
     char *note = path_join(out, "SYNTHETIC"), *folders[2] = {path_join(out, class_folders[0]), path_join(out, class_folders[1])};
     int status = 0;
     if (!path_exists(note) && (path_exists(folders[0]) || path_exists(folders[1]))) {
         status = error_set(err, "%s holds images that are not marked SYNTHETIC", out);
         error_hint(err, "give a new folder; real images are never overwritten");
+    }
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) { /* they come last: a folder with tables is whole */
+        char *table = path_join(out, tables[i]);
+        unlink(table);
+        mem_free(table);
     }
     for (int i = 0; i < 2; i++) {
         status = status || folder_remove(folders[i], err);

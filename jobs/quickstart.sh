@@ -7,6 +7,11 @@
 #
 # OUT (default runs/), BACKBONE (resnet18), RANKS (2) and BUILD (build/) may be set in the environment.
 set -euo pipefail
+if [ $# -gt 0 ]; then # help, or a mistake
+  sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
+  [ "$1" = --help ] && exit 0 || exit 2
+fi
+if [ -n "${COVID_CT:-}" ]; then COVID_CT=$(realpath -e -- "$COVID_CT"); fi # as seen from where the user stands
 cd "$(dirname "$0")/.."
 
 backbone=${BACKBONE:-resnet18}
@@ -33,7 +38,7 @@ if [ -n "${COVID_CT:-}" ]; then
 else
   say "phantom: a synthetic data set (no patient, no diagnosis)"
   data=$out/shards-phantom tag=phantom synthetic=" SYNTHETIC data:"
-  [ -e "$out/phantom/SYNTHETIC" ] || "$ladnn" phantom --out "$out/phantom"
+  [ -e "$out/phantom/test_meta.csv" ] || "$ladnn" phantom --out "$out/phantom"
   say "pack"
   "$ladnn" pack --preset covid-ct --in "$out/phantom" --out "$data" --name phantom
   # A network without ImageNet's weights needs larger steps; half-size pictures keep the whole script under five minutes.
@@ -54,8 +59,8 @@ printf '%-14s %-10s %12s %8s %8s %10s   %s\n' backbone method sensitivity AUC F1
 for method in baseline ladnn; do
   run=$out/$tag-$backbone-$method
   m=$run/metrics.json
-  printf '%-14s %-10s %11.1f%% %7.1f%% %7.1f%% %9.1f%%   %s\n' "$backbone" "$method" \
-    $(for k in sensitivity auc f1 accuracy; do awk "BEGIN{print 100*$(value "$m" $k)}"; done) "$run"
+  printf '%-14s %-10s %12s %8s %8s %10s   %s\n' "$backbone" "$method" \
+    $(for k in sensitivity auc f1 accuracy; do value "$m" $k | awk '{ if ($1 == "null") print "n/a"; else printf "%.1f%%\n", 100 * $1 }'; done) "$run"
 done
 if [ -n "${COVID_CT:-}" ]; then
   awk -v b="$backbone" '$1 == b {

@@ -1,9 +1,12 @@
-/* cmd_eval.c - `ladnn eval RUN`: the best weights of a finished run on a split, with the settings of that run. */
+/* cmd_eval.c - `ladnn eval RUN`: the best weights of a finished run on a split, with the settings of that run: eval's own settings
+ * say which run, which data and how fast, nothing that changes a number. */
+#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/threads.h"
@@ -21,22 +24,42 @@ static int load_network(struct network **net, struct graph **graph, const char *
     return rc;
 }
 
-static void print_metrics(const double *probability, const struct dataset *d, enum split split, const struct evaluation *e)
+struct eval {
+    const struct settings *own;  /* eval's */
+    struct settings *runs;       /* the run's, from its config.cfg: they decide network, precision, preprocessing */
+    struct train_config c;
+    struct comm *comm;
+    struct dataset *data;
+    enum split split;
+    bool same_data;              /* as the run was trained on */
+};
+
+static int print_metrics(const struct eval *v, const double *probability, const struct evaluation *e, struct error *err)
 {
     int64_t n = e->count;
     float *labels = NEW_ARRAY(float, n * LOGIT_COUNT);
-    uint8_t *truth = NEW_ARRAY(uint8_t, n * LOGIT_COUNT);
+    uint8_t *truth = NEW_ARRAY(uint8_t, n * LOGIT_COUNT), digest[32];
+    char hex[65];
     struct run_metrics m;
     struct text out = {0};
     struct json j;
-    split_labels(labels, d, split);
+    if (!isfinite(e->loss)) return error_set(err, "%s/best.h5 gives no numbers: its loss is NaN", settings_string(v->own, "eval.run"));
+    split_labels(labels, v->data, v->split);
     for (int64_t i = 0; i < n * LOGIT_COUNT; i++) truth[i] = labels[i] > 0;
     metrics_run(&m, probability, truth, n);
+    dataset_hash(v->data, digest);
+    hash_hex(hex, digest);
     json_open(&j, &out, true);
     json_object(&j, NULL);
-    json_string(&j, "notice", dataset_synthetic(d) ? "SYNTHETIC data; research use only, not for diagnosis"
-                                                   : "research use only, not for diagnosis");
-    json_string(&j, "split", split_names[split]);
+    json_string(&j, "notice", dataset_synthetic(v->data) ? "SYNTHETIC data; research use only, not for diagnosis"
+                                                         : "research use only, not for diagnosis");
+    json_string(&j, "run", settings_string(v->own, "eval.run"));
+    json_string(&j, "backbone", v->c.backbone);
+    json_string(&j, "method", v->c.method);
+    json_string(&j, "dataset", dataset_name(v->data));
+    json_string(&j, "data_sha256", hex);
+    json_bool(&j, "data_of_the_run", v->same_data);
+    json_string(&j, "split", split_names[v->split]);
     json_number(&j, "loss", e->loss);
     json_number(&j, "covid_loss", e->covid);
     metrics_json(&j, &m);
@@ -45,67 +68,99 @@ static void print_metrics(const double *probability, const struct dataset *d, en
     text_free(&out);
     mem_free(labels);
     mem_free(truth);
+    return 0;
 }
 
-static int evaluate(struct settings *s, struct dataset *d, struct train_config *c, struct comm *comm, struct error *err)
+/* Rank 0. */
+static int report(const struct eval *v, const struct evaluation *e, struct error *err)
+{
+    const char *out = settings_string(v->own, "eval.out");
+    double *p = NEW_ARRAY(double, e->count * LOGIT_COUNT);
+    bool finished;
+    loss_probabilities(p, e->logits, (int)e->count, &v->c.loss);
+    int rc = print_metrics(v, p, e, err);
+    struct run_folder *folder = !rc && *out ? run_folder_open(out, "ladnn eval\n", false, &finished, err) : NULL;
+    if (!rc && *out) rc = folder ? run_write_predictions(folder, v->data, v->split, p, err) : -1;
+    run_folder_close(folder);
+    mem_free(p);
+    return rc;
+}
+
+static int evaluate(struct eval *v, struct error *err)
 {
     struct network *net = NULL;
     struct graph *graph = NULL;
     struct evaluation e = {0};
-    enum split split = (enum split)split_from_name(settings_string(s, "eval.split"));
-    int rc = load_network(&net, &graph, settings_string(s, "eval.run"), c, err);
-    if (!rc && dataset_count(d, split) == 0) rc = error_set(err, "%s: no %s images", settings_string(s, "eval.data"), split_names[split]);
-    if (!rc) rc = evaluate_split(&e, d, split, net, c, comm, err);
-    if (!rc) {
-        double *p = NEW_ARRAY(double, e.count * LOGIT_COUNT);
-        bool finished;
-        const char *out = settings_string(s, "eval.out");
-        loss_probabilities(p, e.logits, (int)e.count, &c->loss);
-        print_metrics(p, d, split, &e);
-        struct run_folder *folder = *out ? run_folder_open(out, "ladnn eval\n", false, &finished, err) : NULL;
-        if (*out) rc = folder ? run_write_predictions(folder, d, split, p, err) : -1;
-        run_folder_close(folder);
-        mem_free(p);
-    }
+    int rc = load_network(&net, &graph, settings_string(v->own, "eval.run"), &v->c, err);
+    rc = comm_agree(v->comm, rc, err, "reading the weights");
+    if (!rc) rc = evaluate_split(&e, v->data, v->split, net, &v->c, v->comm, err);
+    if (!rc) rc = comm_agree(v->comm, e.logits ? report(v, &e, err) : 0, err, "writing the results");
     mem_free(e.logits);
     network_close(net);
     graph_close(graph);
     return rc;
 }
 
-/* The run's own settings decide backbone, method, precision and preprocessing. */
-static int read_run_settings(struct settings *s, struct train_config *c, struct error *err)
+static int read_settings(struct eval *v, struct error *err)
 {
-    char batch[32], *config = path_join(settings_string(s, "eval.run"), "config.cfg");
-    int rc = settings_read_file(s, config, err);
+    char batch[32], *config = path_join(settings_string(v->own, "eval.run"), "config.cfg");
+    int rc = settings_read_file(v->runs, config, err);
     mem_free(config);
-    snprintf(batch, sizeof batch, "%lld", (long long)settings_int(s, "eval.batch"));
-    if (!rc) rc = settings_set(s, "train.eval_batch", batch, "eval.batch", err);
-    return rc ? rc : train_config_read(c, s, err);
+    snprintf(batch, sizeof batch, "%lld", (long long)settings_int(v->own, "eval.batch"));
+    if (!rc) rc = settings_set(v->runs, "train.eval_batch", batch, "eval.batch", err);
+    return rc ? rc : train_config_read(&v->c, v->runs, err);
+}
+
+/* identity.txt of the run holds the hash of its data. */
+static void compare_data(struct eval *v)
+{
+    char hex[65], *name = path_join(settings_string(v->own, "eval.run"), "identity.txt");
+    uint8_t *kept = NULL, digest[32];
+    size_t bytes;
+    dataset_hash(v->data, digest);
+    hash_hex(hex, digest);
+    v->same_data = !file_read(&kept, &bytes, name, NULL) && strstr((char *)kept, hex);
+    if (!v->same_data) log_warn("%s: not the data that %s was trained on", dataset_name(v->data), settings_string(v->own, "eval.run"));
+    if (v->c.vote_last)
+        log_warn("the run's own result is a vote of its last %d epochs; this is its best epoch alone", v->c.vote_last);
+    mem_free(kept);
+    mem_free(name);
+}
+
+static int open_data(struct eval *v, struct error *err)
+{
+    const char *path = *settings_string(v->own, "eval.data") ? settings_string(v->own, "eval.data") : v->c.data;
+    v->data = dataset_open(path, err);
+    if (!v->data && !*settings_string(v->own, "eval.data")) error_hint(err, "that is where the run found its data; --data says where it is now");
+    if (v->data && dataset_count(v->data, v->split) == 0) return error_set(err, "%s: no %s images", path, split_names[v->split]);
+    return v->data ? 0 : -1;
 }
 
 static int run(struct settings *s)
 {
     struct error err = {0};
-    struct train_config c;
-    struct dataset *d = NULL;
-    struct comm *comm = comm_open("self", 60, &err);
-    int rc = !comm || read_run_settings(s, &c, &err) ? -1 : 0;
+    struct eval v = {.own = s, .runs = settings_open(&command_train), .split = (enum split)split_from_name(settings_string(s, "eval.split"))};
+    CHECK_HINT(*settings_string(s, "eval.run"), "ladnn eval RUN", "eval.run is not set: which run folder?");
+    v.comm = comm_open("auto", 600, &err);
+    if (!v.comm) die_error(&err);
+    int rc = comm_agree(v.comm, read_settings(&v, &err), &err, "reading the run's settings");
+    if (!rc) rc = comm_agree(v.comm, open_data(&v, &err), &err, "opening the data");
     if (!rc) {
-        const char *data = *settings_string(s, "eval.data") ? settings_string(s, "eval.data") : c.data;
-        int threads = threads_of_rank((int)settings_int(s, "eval.threads"), 1);
+        int threads = threads_of_rank((int)settings_int(s, "eval.threads"), comm_local_size(v.comm));
         omp_set_num_threads(threads);
-        c.ops->open(threads);
-        d = dataset_open(data, &err);
-        rc = d ? evaluate(s, d, &c, comm, &err) : -1;
+        v.c.ops->open(threads);
+        compare_data(&v);
+        rc = evaluate(&v, &err);
     }
-    dataset_close(d);
-    comm_close(comm);
-    if (rc) log_error("%s%s%s", err.message, *err.hint ? "\nhint: " : "", err.hint);
+    bool speaker = comm_rank(v.comm) == 0;
+    dataset_close(v.data);
+    comm_close(v.comm);
+    settings_close(v.runs);
+    if (rc && speaker) log_error("%s%s%s", err.message, *err.hint ? "\nhint: " : "", err.hint);
     return rc ? 1 : 0;
 }
 
 const struct command command_eval = {
-    .name = "eval", .groups = "eval train model optim augment dist loader",
-    .summary = "test the best weights of a run on a split",
+    .name = "eval", .groups = "eval",
+    .summary = "test the best weights of a run on a split, on any number of ranks",
     .usage = "RUN [--split test] [--data DIR] [--out DIR]", .positional = "eval.run", .run = run};

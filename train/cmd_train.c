@@ -1,16 +1,29 @@
 /* cmd_train.c - `ladnn train`: under mpirun or srun with any number of ranks, or alone. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "dist/stop.h"
 #include "train/commands.h"
 #include "train/trainer.h"
 
 enum { EXIT_CONTINUE = 75 }; /* EX_TEMPFAIL: stopped with a checkpoint; the same command continues */
 
+/* config.cfg keeps where the data are, and `ladnn eval` may be started from another folder. */
+static void make_data_absolute(struct settings *s)
+{
+    char *whole = realpath(settings_string(s, "train.data"), NULL), *origin = mem_string(settings_origin(s, "train.data"));
+    struct error ignored;
+    if (whole) settings_set(s, "train.data", whole, origin, &ignored);
+    mem_free(whole); /* from malloc, as everything is */
+    mem_free(origin);
+}
+
 static int run(struct settings *s)
 {
     struct error err = {0};
+    make_data_absolute(s);
     struct comm *comm = comm_open(settings_string(s, "dist.backend"), settings_float(s, "dist.timeout_s"), &err);
     enum train_end end = TRAIN_FINISHED;
     if (!comm) die_error(&err);

@@ -86,7 +86,9 @@ static int save_best(struct trainer *t, const struct evaluation *e, struct error
         snprintf(epoch, sizeof epoch, "%d", t->at.epoch + 1);
         snprintf(covid, sizeof covid, "%.17g", e->covid);
         struct tensor_attribute a[] = {{"backbone", t->graph->backbone}, {"epoch", epoch}, {"val_covid_loss", covid},
-                                       {"version", LADNN_VERSION}};
+                                       {"version", LADNN_VERSION},
+                                       {"notice", dataset_synthetic(t->data) ? "SYNTHETIC data; research use only, not for diagnosis"
+                                                                             : "research use only, not for diagnosis"}};
         path = run_folder_file(t->run, "best.h5");
         rc = weights_save(t->net, t->graph, path, a, sizeof a / sizeof *a, err);
         mem_free(path);
@@ -146,6 +148,10 @@ static int end_epoch(struct trainer *t, double started_s, struct error *err)
     struct evaluation e;
     if (evaluate_split(&e, t->data, SPLIT_VAL, t->net, &t->c, t->comm, err)) return -1;
     mem_free(e.logits);
+    if (!isfinite(e.loss) || !isfinite(e.covid)) { /* the same on all ranks */
+        error_set(err, "epoch %d: the validation loss is not a number", t->at.epoch + 1);
+        return error_hint(err, "lower optim.lr, or set optim.clip_norm");
+    }
     if (save_best(t, &e, err) || vote(t, err)) return -1;
     record_epoch(t, &e, clock_s() - started_s);
     t->at.epoch++;

@@ -2,15 +2,19 @@
 #include "train/run_folder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 
+static const char LOCK[] = "lock";
 struct run_folder {
+    int lock; /* descriptor; held while the folder is open */
     char *path;
     FILE *record;
     int64_t record_bytes;
@@ -33,17 +37,25 @@ static int empty_folder(const char *path, struct error *err)
     return 0;
 }
 
-static void first_difference(struct error *err, const char *path, const char *kept, const char *now)
+static int refuse_other(struct error *err, const char *path, const char *kept, const char *now)
 {
-    while (*kept && *now) {
-        size_t a = strcspn(kept, "\n"), b = strcspn(now, "\n");
-        if (a != b || memcmp(kept, now, a)) break;
-        kept += a + (kept[a] == '\n');
-        now += b + (now[b] == '\n');
-    }
+    text_first_difference(&kept, &now);
     error_set(err, "%s: holds another run: '%.*s' there, '%.*s' asked now", path, (int)strcspn(kept, "\n"), kept,
               (int)strcspn(now, "\n"), now);
-    error_hint(err, "choose another --out, or --overwrite to begin anew");
+    return error_hint(err, "choose another --out, or --overwrite to begin anew");
+}
+
+/* A folder with files but without identity is somebody else's. */
+static int refuse_foreign(const char *path, struct error *err)
+{
+    char **names;
+    int count, others = 0;
+    if (folder_list(&names, &count, path, err)) return -1;
+    for (int i = 0; i < count; i++) others += strcmp(names[i], LOCK) != 0;
+    folder_list_free(names, count);
+    if (!others) return 0;
+    error_set(err, "%s: not empty, and no run folder of ladnn (no identity.txt)", path);
+    return error_hint(err, "choose another --out");
 }
 
 static int check_identity(const char *path, const char *identity, bool overwrite, struct error *err)
@@ -51,14 +63,11 @@ static int check_identity(const char *path, const char *identity, bool overwrite
     char *name = path_join(path, "identity.txt");
     uint8_t *kept = NULL;
     size_t bytes;
-    int rc = 0;
-    if (overwrite) rc = empty_folder(path, err);
+    int rc = path_exists(name) ? 0 : refuse_foreign(path, err);
+    if (!rc && overwrite) rc = empty_folder(path, err);
     if (!rc && path_exists(name)) {
         rc = file_read(&kept, &bytes, name, err);
-        if (!rc && strcmp((char *)kept, identity)) {
-            first_difference(err, path, (char *)kept, identity);
-            rc = -1;
-        }
+        if (!rc && strcmp((char *)kept, identity)) rc = refuse_other(err, path, (char *)kept, identity);
     } else if (!rc) {
         rc = file_write_atomic(name, identity, strlen(identity), err);
     }
@@ -78,11 +87,26 @@ static int open_record(struct run_folder *r, struct error *err)
     return r->record ? 0 : -1;
 }
 
+/* One process at a time. File systems without locks do without. */
+static int take_lock(struct run_folder *r, struct error *err)
+{
+    char *name = run_folder_file(r, LOCK);
+    r->lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    int rc = r->lock < 0 ? error_set(err, "%s: cannot be created: %s", name, strerror(errno)) : 0;
+    if (!rc && flock(r->lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+        rc = error_set(err, "%s: another ladnn is working in this run folder", r->path);
+        error_hint(err, "wait for it, end it, or choose another --out");
+    }
+    mem_free(name);
+    return rc;
+}
+
 struct run_folder *run_folder_open(const char *path, const char *identity, bool overwrite, bool *finished, struct error *err)
 {
     struct run_folder *r = NEW(struct run_folder);
     r->path = mem_string(path);
-    if (folder_create(path, err) || check_identity(path, identity, overwrite, err) || open_record(r, err)) {
+    r->lock = -1;
+    if (folder_create(path, err) || take_lock(r, err) || check_identity(path, identity, overwrite, err) || open_record(r, err)) {
         run_folder_close(r);
         return NULL;
     }
@@ -96,6 +120,7 @@ void run_folder_close(struct run_folder *r)
 {
     if (!r) return;
     if (r->record) fclose(r->record);
+    if (r->lock >= 0) close(r->lock);
     mem_free(r->path);
     mem_free(r);
 }

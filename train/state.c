@@ -259,6 +259,10 @@ int trainer_restore(struct trainer *t, bool *restored, struct error *err)
     *restored = !rc && comm_any(t->comm, path != NULL, "looking for a checkpoint");
     if (*restored) {
         broadcast_state(t);
+        if (t->at.epoch > t->c.epochs || (t->at.epoch == t->c.epochs && t->at.batch > 0)) {
+            rc = error_set(err, "%s: its checkpoint is in epoch %d, train.epochs is %d", t->c.out, t->at.epoch + 1, t->c.epochs);
+            error_hint(err, "ask for more epochs, choose another --out, or --overwrite to begin anew");
+        }
         log_info("continuing from step %" PRId64 " (epoch %d, batch %d of %d)", t->at.step, t->at.epoch + 1, t->at.batch + 1, t->batches);
     }
     text_free(&damaged);

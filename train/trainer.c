@@ -2,6 +2,7 @@
 #include "train/trainer.h"
 
 #include <omp.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -62,17 +63,39 @@ static int open_network(struct trainer *t, struct error *err)
     return 0;
 }
 
+/* Every rank was started with its own command line and sees its own files: all must have the same settings and the same data. */
+static int compare_ranks(struct trainer *t, const struct text *identity, struct error *err)
+{
+    struct text mine = {0};
+    size_t *counts = NEW_ARRAY(size_t, comm_size(t->comm)), at = 0;
+    void *all = NULL;
+    int rc = 0;
+    text_add(&mine, "%strain.epochs = %d\ntrain.max_steps = %lld\n", identity->data, t->c.epochs, (long long)t->c.max_steps);
+    comm_gather(t->comm, mine.data, mine.length + 1, &all, counts, "comparing the ranks' settings");
+    for (int r = 0; all && r < comm_size(t->comm) && !rc; at += counts[r++]) {
+        const char *theirs = (const char *)all + at, *ours = mine.data;
+        if (!text_first_difference(&ours, &theirs)) continue;
+        rc = error_set(err, "rank %d has '%.*s', rank 0 has '%.*s'", r, (int)strcspn(theirs, "\n"), theirs, (int)strcspn(ours, "\n"), ours);
+        error_hint(err, "start all ranks with the same settings, and let them see the same data");
+    }
+    text_free(&mine);
+    mem_free(counts);
+    mem_free(all);
+    return comm_agree(t->comm, rc, err, "comparing the ranks' settings");
+}
+
 static int open_run(struct trainer *t, bool *finished, struct error *err)
 {
     struct text identity = {0};
     uint8_t digest[32];
     char hex[65];
     int rc = 0;
-    if (comm_rank(t->comm) == 0) {
-        train_config_identity(t->settings, &identity);
-        dataset_hash(t->data, digest);
-        hash_hex(hex, digest);
-        text_add(&identity, "data sha256 = %s\n", hex);
+    train_config_identity(t->settings, &identity);
+    dataset_hash(t->data, digest);
+    hash_hex(hex, digest);
+    text_add(&identity, "data sha256 = %s\n", hex);
+    rc = compare_ranks(t, &identity, err);
+    if (!rc && comm_rank(t->comm) == 0) {
         t->run = run_folder_open(t->c.out, identity.data, t->c.overwrite, finished, err);
         rc = t->run ? 0 : -1;
     }
@@ -145,6 +168,25 @@ static int begin(struct trainer *t, struct error *err)
     return comm_agree(t->comm, rc, err, "starting the run record");
 }
 
+/* A finished run is the one asked for only when it has as many epochs. */
+static int check_finished_epochs(const struct trainer *t, struct error *err)
+{
+    char *name = run_folder_file(t->run, "metrics.json");
+    uint8_t *text;
+    size_t bytes;
+    int epochs = -1, rc = file_read(&text, &bytes, name, err);
+    const char *at = rc ? NULL : strstr((char *)text, "\"epochs\":");
+    if (at) epochs = atoi(at + strlen("\"epochs\":"));
+    if (!rc && epochs < 0) rc = error_set(err, "%s: not the result of a run", name);
+    if (!rc && epochs != t->c.epochs) {
+        rc = error_set(err, "%s: finished with %d epochs, train.epochs is %d", t->c.out, epochs, t->c.epochs);
+        error_hint(err, "choose another --out, or --overwrite to begin anew");
+    }
+    mem_free(text);
+    mem_free(name);
+    return rc;
+}
+
 static int check_paths(const struct train_config *c, struct error *err)
 {
     if (!*c->data) return error_set(err, "train.data is not set: --data DIR, a folder made by ladnn pack");
@@ -160,7 +202,7 @@ static int open_parts(struct trainer *t, struct error *err)
     if (open_run(t, &finished, err)) return -1;
     if (comm_any(t->comm, finished, "looking for an earlier result")) {
         t->at.epoch = t->c.epochs; /* nothing to do: trainer_run says so */
-        return 0;
+        return comm_agree(t->comm, t->run ? check_finished_epochs(t, err) : 0, err, "looking at an earlier result");
     }
     omp_set_num_threads(threads);
     t->c.ops->open(threads);

@@ -65,4 +65,40 @@ if mount -t tmpfs -o size=20m none full 2>/dev/null; then
 else
   echo "not tested here: a full disk (no permission to mount)"
 fi
+# Ranks must agree on settings and data; a run folder has one writer; what is asked must be what is there.
+plain=("$ladnn" train "${options[@]}")
+both=(mpirun --oversubscribe --bind-to none -np 1 "${plain[@]}" --out ranks : -np 1 "${plain[@]}" --out ranks)
+expect_error "a rank with other settings" any "rank 1 has 'optim.lr = 1', rank 0 has 'optim.lr = " "${both[@]}" --set optim.lr=1
+expect_error "a rank with another network" any "rank 1 has 'model.backbone = resnet50'" "${both[@]}" --set model.backbone=resnet50
+"$ladnn" phantom --out phantom2 --scale 0.1 --set phantom.seed=9 >two.log 2>&1 && "$ladnn" pack --preset covid-ct --in phantom2 --out shards2 --name phantom --size 96 >>two.log 2>&1
+expect_error "a rank with other data" any "rank 1 has 'data sha256 = " "${both[@]}" --data shards2
+
+"$ladnn" train "${options[@]}" --out busy --set train.epochs=30 >busy.log 2>&1 &
+busy=$!
+for _ in $(seq 100); do [ -s busy/record.jsonl ] && break; sleep 0.1; done
+expect_error "a second writer" 1 "busy: another ladnn is working in this run folder" "$ladnn" train "${options[@]}" --out busy --set train.epochs=30
+kill -9 $busy 2>/dev/null
+wait $busy 2>/dev/null
+
+check "a run" "${plain[@]}" --out once
+check "again: nothing to do" "${plain[@]}" --out once
+expect_error "more epochs than it had" 1 "finished with 1 epochs, train.epochs is 2" "${plain[@]}" --out once --set train.epochs=2
+mkdir foreign && echo z >foreign/metrics.json
+expect_error "somebody else's folder" 1 "foreign: not empty, and no run folder" "${plain[@]}" --out foreign
+check "nothing was written there" test "$(ls foreign | grep -vc lock)" -eq 1
+check "stopped in the second epoch" bash -c '"$0" "${@}"; test $? -eq 75' "$ladnn" train "${options[@]}" --out part --set train.epochs=3 --set train.max_steps=14
+expect_error "fewer epochs than done" 1 "its checkpoint is in epoch [23], train.epochs is 1" "${plain[@]}" --out part
+expect_error "a validation loss that is no number" 1 "not a number" "${plain[@]}" --out nonumber --set optim.name=sgd --set optim.lr=100 --set optim.momentum=0.99
+expect_error "threads beyond reason" 1 "4096 threads: this machine has" "${plain[@]}" --out many --set train.threads=4096
+
+# eval: its own settings only, the run's data or a word about it, once for all ranks.
+expect_error "eval takes no other settings" 2 "model" "$ladnn" eval once --set model.backbone=resnet50
+"$ladnn" eval once --data shards2 >other.json 2>other.err
+check "other data is said" grep -q "not the data that once was trained on" other.err
+check "and written" grep -q '"data_of_the_run": false' other.json
+mpirun --oversubscribe --bind-to none -np 2 "$ladnn" eval once >two.json 2>two.err
+check "eval on two ranks prints once" /usr/bin/python3 -c 'import json; assert json.load(open("two.json"))["data_of_the_run"] is True'
+"$ladnn" eval once >one.json 2>one.err
+check "the same as on one" cmp one.json two.json
+check "from another folder" bash -c 'cd / && "$0" eval "$1"' "$ladnn" "$PWD/once"
 verdict
