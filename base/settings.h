@@ -36,7 +36,8 @@ struct command {
     const char *summary;   /* one line */
     const char *usage;     /* "--config FILE --data DIR --out RUN" */
     const char *positional;/* key that takes bare words, or NULL */
-    int (*run)(struct settings *s); /* exit status */
+    bool on_ranks;         /* works on several MPI ranks; else rank 0 does it alone */
+    int (*run)(struct settings *s, struct error *err); /* exit status; -1 is 1. main prints what is in `err`, once */
 };
 
 struct settings *settings_open(const struct command *command);
@@ -47,6 +48,10 @@ int settings_read_file(struct settings *s, const char *path, struct error *err);
 int settings_read_arguments(struct settings *s, int argc, char **argv, bool *help, struct error *err);
 /* key=value from text; origin is printed in errors ("--set", "file.cfg:12"). */
 int settings_set(struct settings *s, const char *key, const char *value, const char *origin, struct error *err);
+
+/* For a command that cannot do without `key`: sets the error "KEY is not set: WHY", with the command's usage as hint. Returns 2,
+ * the exit status of a wrong command line. */
+int settings_missing(const struct command *command, const char *key, const char *why, struct error *err);
 
 /* Typed reads; an unknown key or a wrong type is our bug: dies. settings_string also reads a choice; its string lives
  * until the setting changes or s is closed. */

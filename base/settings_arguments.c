@@ -140,8 +140,12 @@ int settings_read_arguments(struct settings *s, int argc, char **argv, bool *hel
 
 static void help_bounds(struct text *out, const struct setting_row *row)
 {
-    if (row->min == 0 && row->max == 0) return;
-    if (row->type == SETTING_INT || row->type == SETTING_FLOAT) text_add(out, ", %.10g to %.10g", row->min, row->max);
+    const double no_bound = 1e15;
+    if ((row->min == 0 && row->max == 0) || (row->type != SETTING_INT && row->type != SETTING_FLOAT)) return;
+    if (row->max > no_bound)
+        text_add(out, ", from %.10g", row->min);
+    else
+        text_add(out, ", %.10g to %.10g", row->min, row->max);
 }
 
 /* "  --batch INT                 images per step over all ranks (default 32, 1 to 65536)" */
@@ -180,4 +184,11 @@ void settings_help(const struct command *command, struct text *out)
             if (key_group_length(row->key) == n && !strncmp(row->key, group, n)) help_row(out, row, false);
         group += n;
     }
+}
+
+int settings_missing(const struct command *command, const char *key, const char *why, struct error *err)
+{
+    error_set(err, "%s is not set: %s", key, why);
+    error_hint(err, "ladnn %s %s", command->name, command->usage);
+    return 2;
 }

@@ -49,13 +49,12 @@ static int inspect_dataset(struct dataset *d, bool check, bool as_json)
     return bad ? 1 : 0;
 }
 
-static int inspect_tensors(struct tensor_file *f, bool check, bool as_json)
+static int inspect_tensors(struct tensor_file *f, bool check, bool as_json, struct error *err)
 {
     static const char *const types[] = {"f32", "f64", "i64", "u8"};
-    struct error err = {0};
     struct text out = {0};
     struct json j;
-    if (check && tensor_file_verify(f, &err)) die_error(&err);
+    if (check && tensor_file_verify(f, err)) return -1;
     json_open(&j, &out, true);
     if (as_json) json_object(&j, NULL);
     for (int i = 0; i < tensor_file_count(f); i++) {
@@ -86,24 +85,23 @@ static struct tensor_file *open_tensors(const char *path)
     return tensor_file_open(path, NULL);
 }
 
-static int run(struct settings *s)
+static int run(struct settings *s, struct error *err)
 {
     const char *path = settings_string(s, "inspect.path");
     bool check = settings_bool(s, "inspect.verify"), as_json = settings_bool(s, "inspect.json");
-    struct error err = {0};
-    CHECK_HINT(*path, "ladnn inspect PATH", "inspect.path is not set: what shall be looked at?");
+    if (!*path) return settings_missing(&command_inspect, "inspect.path", "what shall be looked at?", err);
     struct tensor_file *tensors = open_tensors(path);
     if (tensors) {
-        int status = inspect_tensors(tensors, check, as_json);
+        int status = inspect_tensors(tensors, check, as_json, err);
         tensor_file_close(tensors);
         return status;
     }
-    struct dataset *d = dataset_open(path, &err);
-    if (!d) die_error(&err);
+    struct dataset *d = dataset_open(path, err);
+    if (!d) return -1;
     int status = inspect_dataset(d, check, as_json);
     const char *sheet = settings_string(s, "inspect.sheet");
-    if (*sheet && contact_sheet_write(sheet, d, (int)settings_int(s, "inspect.samples"), (uint64_t)settings_int(s, "inspect.seed"), &err))
-        die_error(&err);
+    if (*sheet && contact_sheet_write(sheet, d, (int)settings_int(s, "inspect.samples"), (uint64_t)settings_int(s, "inspect.seed"), err))
+        status = -1;
     dataset_close(d);
     return status;
 }

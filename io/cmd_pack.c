@@ -24,14 +24,14 @@ static char *image_folder(struct settings *s)
     return slash ? mem_format("%.*s", (int)(slash - manifest + 1), manifest) : mem_string(".");
 }
 
-static void check_settings(struct settings *s, const struct pack_options *o)
+static int check_settings(struct settings *s, const struct pack_options *o, struct error *err)
 {
-    static const char hint[] = "ladnn pack --preset covid-ct|imagefolder --in DIR --out DIR, or ladnn pack --manifest CSV --out DIR";
-    CHECK_HINT(*o->out, hint, "pack.out is not set: where shall the shards go?");
-    CHECK_HINT(!o->preset || *settings_string(s, "pack.in"), hint, "pack.in is not set: the preset needs the data set's folder");
-    CHECK_HINT(o->preset || *o->manifest, hint, "neither pack.preset nor pack.manifest is set");
-    CHECK_HINT(!o->preset || !*o->manifest, hint, "pack.preset and pack.manifest exclude each other");
-    CHECK(!o->gzip || o->size, "pack.filter = gzip needs images of one size (pack.size)");
+    if (!*o->out) return settings_missing(&command_pack, "pack.out", "where shall the shards go?", err);
+    if (o->preset && *o->manifest) return error_set(err, "pack.preset and pack.manifest exclude each other");
+    if (!o->preset && !*o->manifest) return settings_missing(&command_pack, "pack.preset", "which pictures, with what labels? (or pack.manifest)", err);
+    if (o->preset && !*settings_string(s, "pack.in"))
+        return settings_missing(&command_pack, "pack.in", "the preset needs the data set's folder", err);
+    return !o->gzip || o->size ? 0 : error_set(err, "pack.filter = gzip needs images of one size (pack.size)");
 }
 
 /* Short lists are for the reader's eye; the whole report is in a file. */
@@ -44,17 +44,17 @@ static void print_headings(const struct text *report)
     }
 }
 
-static void print_result(const struct pack_options *o, const struct pack_result *result)
+static int print_result(const struct pack_options *o, const struct pack_result *result, struct error *err)
 {
-    struct error err = {0};
     struct text table = {0};
-    struct dataset *d = dataset_open(o->out, &err);
-    if (!d) die_error(&err);
+    struct dataset *d = dataset_open(o->out, err);
+    if (!d) return -1;
     print_headings(&result->report);
     dataset_print(&table, d);
     printf("lists: %s/%s-report.txt\n\n%s\nresearch use only: not for diagnosis\n", o->out, o->name, table.data);
     text_free(&table);
     dataset_close(d);
+    return 0;
 }
 
 static struct pack_options read_options(const struct settings *s, const char *folder)
@@ -86,7 +86,7 @@ static int pack(const struct pack_options *o, struct error *err)
     bool root = comm_rank(o->comm) == 0;
     int status = pack_run(&result, o, err);
     if (root && !status) {
-        print_result(o, &result);
+        status = print_result(o, &result, err);
         if (result.resumed) log_info("%" PRId64 " images were there from an interrupted run", result.resumed);
         log_info("packed %s in %.1f s", o->name, clock_s() - start);
     } else if (root && result.report.length) {
@@ -97,26 +97,26 @@ static int pack(const struct pack_options *o, struct error *err)
     return status;
 }
 
-static int run(struct settings *s)
+static int run(struct settings *s, struct error *err)
 {
     char *folder = image_folder(s);
     struct pack_options o = read_options(s, folder);
-    struct error err = {0};
-    check_settings(s, &o);
-    o.comm = comm_open("auto", LONGEST_WAIT_S, &err);
-    if (!o.comm) die_error(&err);
+    int status = check_settings(s, &o, err);
+    o.comm = status ? NULL : comm_open("auto", LONGEST_WAIT_S, err);
+    if (!o.comm) {
+        mem_free(folder);
+        return status ? status : -1;
+    }
     omp_set_num_threads(threads_of_rank((int)settings_int(s, "pack.threads"), comm_local_size(o.comm)));
-    int status = pack(&o, &err);
-    bool speaker = comm_rank(o.comm) == 0;
+    status = pack(&o, err);
     comm_close(o.comm);
-    if (status && speaker) log_error("%s%s%s", err.message, *err.hint ? "\nhint: " : "", err.hint);
     mem_free(folder);
-    return status ? 1 : 0;
+    return status;
 }
 
 const struct command command_pack = {.name = "pack",
                                      .groups = "pack",
                                      .summary = "image folder and CSV to HDF5 shards, split by patient, on any number of ranks",
                                      .usage = "--preset covid-ct|imagefolder --in DIR | --manifest FILE.csv [--images DIR]  --out DIR [--name NAME] [--size PIXELS]",
-                                     .positional = NULL,
+                                     .on_ranks = true,
                                      .run = run};

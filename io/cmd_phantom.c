@@ -11,19 +11,16 @@ static enum phantom_set set_of(const char *name)
     return strcmp(name, "d0") == 0 ? PHANTOM_D0 : strcmp(name, "d1") == 0 ? PHANTOM_D1 : PHANTOM_BOTH;
 }
 
-static int run(struct settings *s)
+static int run(struct settings *s, struct error *err)
 {
     struct phantom_options options = {.out = settings_string(s, "phantom.out"),
                                       .seed = (uint64_t)settings_int(s, "phantom.seed"),
                                       .set = set_of(settings_string(s, "phantom.dataset")),
                                       .scale = settings_float(s, "phantom.scale"),
                                       .threads = (int)settings_int(s, "phantom.threads")};
-    struct error err = {"", ""};
     double start = clock_s();
-    CHECK_HINT(*options.out, "ladnn phantom --out DIR", "phantom.out is not set: where shall the pictures go?");
-    if (phantom_write(&options, &err)) {
-        die_error(&err);
-    }
+    if (!*options.out) return settings_missing(&command_phantom, "phantom.out", "where shall the pictures go?", err);
+    if (phantom_write(&options, err)) return -1;
     log_info("%s: SYNTHETIC pictures, research use only; %.1f s", options.out, clock_s() - start);
     return 0;
 }

@@ -219,9 +219,26 @@ static void report_figures(struct manifest *m)
     name_index_free(&index);
 }
 
+/* What is allowed and yet seldom meant. */
+static void report_oddities(struct manifest *m)
+{
+    int in_split[SPLIT_COUNT] = {0}, healthy_lesions = 0;
+    for (int i = 0; i < m->count; i++) {
+        const struct manifest_row *r = &m->rows[i];
+        bool any = false;
+        for (int l = 0; l < LESION_COUNT; l++) any |= r->lesion[l];
+        in_split[r->split]++;
+        healthy_lesions += any && !r->covid;
+    }
+    for (int s = 0; s < SPLIT_COUNT && !m->unsplit; s++)
+        if (!in_split[s]) text_add(&m->report, "WARNING: no %s images\n", split_names[s]);
+    if (healthy_lesions) text_add(&m->report, "WARNING: %d images have lesions but are not COVID\n", healthy_lesions);
+}
+
 void manifest_finish_report(struct manifest *m)
 {
     report_figures(m);
+    report_oddities(m);
     for (int l = 0; l < LESION_COUNT; l++) {
         int positive = 0;
         for (int i = 0; i < m->count; i++) positive += m->rows[i].lesion[l];

@@ -140,6 +140,7 @@ static hid_t plan_create(struct writer *w, struct error *err)
     H5FD_file_image_callbacks_t buffer = {.image_malloc = image_alloc, .image_realloc = image_grow, .image_free = image_take,
                                           .udata_copy = writer_same, .udata_free = writer_keep, .udata = w};
     hid_t create = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_obj_track_times(create, 0); /* of the root group: the same tensors make the same bytes */
     H5Pset_userblock(create, w->head->block_bytes);
     H5Pset_link_creation_order(create, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V110);

@@ -325,8 +325,9 @@ static void print_json(const struct report *r, int missing)
     text_free(&out);
 }
 
-static int doctor_run(struct settings *s)
+static int doctor_run(struct settings *s, struct error *err)
 {
+    (void)err;
     struct report r = {0};
     look_build(&r);
     look_launcher(&r);

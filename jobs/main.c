@@ -1,6 +1,6 @@
 /* main.c - the program `ladnn`: finds the sub-command, reads its settings and runs it.
  *
- * Exit status: the command's own (0 = well), or 2 when the command line or a settings file is wrong.
+ * Exit status: the command's own (0 = well), 1 for an error, 2 when the command line or a settings file is wrong.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "jobs/commands.h"
 
-enum { STATUS_USAGE = 2 };
+enum { STATUS_ERROR = 1, STATUS_USAGE = 2 };
 
 static const struct command *const commands[] = {
     &command_phantom, &command_pack, &command_inspect, &command_train, &command_eval, &command_bench, &command_doctor};
@@ -57,6 +57,12 @@ static bool speaks(void)
     return true;
 }
 
+static void say(const struct command *command, const struct error *err)
+{
+    if (speaks()) fprintf(stderr, "ladnn %s: %s\n", command->name, err->message);
+    if (speaks() && *err->hint) fprintf(stderr, "hint: %s\n", err->hint);
+}
+
 static int unknown_command(const char *name)
 {
     const char *nearest = nearest_command(name);
@@ -74,13 +80,12 @@ static int run_command(const struct command *command, int argc, char **argv)
     struct error err = {0};
     bool help;
     int status = 0;
-    if (settings_read_arguments(s, argc, argv, &help, &err)) {
+    if (settings_read_arguments(s, argc, argv, &help, &err))
         status = STATUS_USAGE;
-        if (speaks()) fprintf(stderr, "ladnn %s: %s\n", command->name, err.message);
-        if (speaks() && *err.hint) fprintf(stderr, "hint: %s\n", err.hint);
-    } else if (!help) {
-        status = command->run(s);
-    }
+    else if (!help && (command->on_ranks || speaks()))
+        status = command->run(s, &err);
+    if (status < 0) status = STATUS_ERROR;
+    if (status && *err.message) say(command, &err);
     settings_close(s);
     return status;
 }

@@ -159,12 +159,11 @@ static int measure(struct bench *b, const char *backbone, struct error *err)
     return 0;
 }
 
-static int run(struct settings *s)
+static int run(struct settings *s, struct error *err)
 {
-    struct error err = {0};
     const char *which = settings_string(s, "bench.backbone");
     bool load = !strcmp(settings_string(s, "bench.what"), "load");
-    int rc = load ? bench_load(s, &err) : 0;
+    int rc = load ? bench_load(s, err) : 0;
     for (int i = 0; backbone_names[i] && !rc && !load; i++) {
         if (strcmp(which, "all") && strcmp(which, backbone_names[i])) continue;
         struct bench b = {.s = s, .start_s = clock_s(), .batch = (int)settings_int(s, "bench.batch"),
@@ -173,11 +172,10 @@ static int run(struct settings *s)
         b.threads = threads_of_rank((int)settings_int(s, "bench.threads"), 1);
         omp_set_num_threads(b.threads);
         b.ops->open(b.threads);
-        rc = measure(&b, backbone_names[i], &err);
+        rc = measure(&b, backbone_names[i], err);
         close_bench(&b);
     }
-    if (rc) log_error("%s", err.message);
-    return rc ? 1 : 0;
+    return rc;
 }
 
 const struct command command_bench = {

@@ -136,31 +136,27 @@ static int open_data(struct eval *v, struct error *err)
     return v->data ? 0 : -1;
 }
 
-static int run(struct settings *s)
+static int run(struct settings *s, struct error *err)
 {
-    struct error err = {0};
+    if (!*settings_string(s, "eval.run")) return settings_missing(&command_eval, "eval.run", "which run folder?", err);
     struct eval v = {.own = s, .runs = settings_open(&command_train), .split = (enum split)split_from_name(settings_string(s, "eval.split"))};
-    CHECK_HINT(*settings_string(s, "eval.run"), "ladnn eval RUN", "eval.run is not set: which run folder?");
-    v.comm = comm_open("auto", 600, &err);
-    if (!v.comm) die_error(&err);
-    int rc = comm_agree(v.comm, read_settings(&v, &err), &err, "reading the run's settings");
-    if (!rc) rc = comm_agree(v.comm, open_data(&v, &err), &err, "opening the data");
+    v.comm = comm_open("auto", 600, err);
+    int rc = v.comm ? comm_agree(v.comm, read_settings(&v, err), err, "reading the run's settings") : -1;
+    if (!rc) rc = comm_agree(v.comm, open_data(&v, err), err, "opening the data");
     if (!rc) {
         int threads = threads_of_rank((int)settings_int(s, "eval.threads"), comm_local_size(v.comm));
         omp_set_num_threads(threads);
         v.c.ops->open(threads);
         compare_data(&v);
-        rc = evaluate(&v, &err);
+        rc = evaluate(&v, err);
     }
-    bool speaker = comm_rank(v.comm) == 0;
     dataset_close(v.data);
     comm_close(v.comm);
     settings_close(v.runs);
-    if (rc && speaker) log_error("%s%s%s", err.message, *err.hint ? "\nhint: " : "", err.hint);
-    return rc ? 1 : 0;
+    return rc;
 }
 
 const struct command command_eval = {
     .name = "eval", .groups = "eval",
     .summary = "test the best weights of a run on a split, on any number of ranks",
-    .usage = "RUN [--split test] [--data DIR] [--out DIR]", .positional = "eval.run", .run = run};
+    .usage = "RUN [--split test] [--data DIR] [--out DIR]", .positional = "eval.run", .on_ranks = true, .run = run};

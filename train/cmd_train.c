@@ -20,17 +20,15 @@ static void make_data_absolute(struct settings *s)
     mem_free(origin);
 }
 
-static int run(struct settings *s)
+static int run(struct settings *s, struct error *err)
 {
-    struct error err = {0};
     make_data_absolute(s);
-    struct comm *comm = comm_open(settings_string(s, "dist.backend"), settings_float(s, "dist.timeout_s"), &err);
+    struct comm *comm = comm_open(settings_string(s, "dist.backend"), settings_float(s, "dist.timeout_s"), err);
     enum train_end end = TRAIN_FINISHED;
-    if (!comm) die_error(&err);
+    if (!comm) return -1;
     stop_install(settings_string(s, "train.stop_signal"));
-    struct trainer *t = trainer_open(s, comm, &err);
-    int rc = t ? trainer_run(t, &end, &err) : -1;
-    bool speaker = comm_rank(comm) == 0;
+    struct trainer *t = trainer_open(s, comm, err);
+    int rc = t ? trainer_run(t, &end, err) : -1;
     if (!rc && end == TRAIN_STOPPED)
         log_info("stopped%s%s at step %lld with a checkpoint; the same command continues", *stop_reason() ? " by " : "",
                  stop_reason(), (long long)t->at.step);
@@ -38,14 +36,10 @@ static int run(struct settings *s)
     if (!rc && end == TRAIN_FINISHED) log_info("results in %s (research use only)", settings_string(s, "train.out"));
     trainer_close(t);
     comm_close(comm);
-    if (rc) { /* every rank holds the same error; one speaks */
-        if (speaker) log_error("%s%s%s", err.message, *err.hint ? "\nhint: " : "", err.hint);
-        return 1;
-    }
-    return end == TRAIN_STOPPED ? EXIT_CONTINUE : 0;
+    return rc ? -1 : end == TRAIN_STOPPED ? EXIT_CONTINUE : 0;
 }
 
 const struct command command_train = {
     .name = "train", .groups = "train model optim augment dist loader",
     .summary = "train a network on HDF5 shards, on any number of ranks",
-    .usage = "--config FILE --data DIR --out RUN [--set key=value ...]", .run = run};
+    .usage = "--config FILE --data DIR --out RUN [--set key=value ...]", .on_ranks = true, .run = run};

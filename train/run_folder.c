@@ -156,7 +156,7 @@ static void add_field(struct text *out, const char *field)
     text_add(out, "\"");
 }
 
-static void add_prediction(struct text *out, const struct shard_item *item, const double *p)
+static void add_prediction(struct text *out, const struct shard_item *item, const double *p, bool synthetic)
 {
     add_field(out, item->file);
     text_add(out, ",");
@@ -164,7 +164,7 @@ static void add_prediction(struct text *out, const struct shard_item *item, cons
     text_add(out, ",%d", item->covid);
     for (int l = 0; l < LESION_COUNT; l++) text_add(out, ",%d", item->lesion[l]);
     for (int k = 0; k < LOGIT_COUNT; k++) isnan(p[k]) ? text_add(out, ",") : text_add(out, ",%.17g", p[k]);
-    text_add(out, "\n");
+    text_add(out, ",%d\n", synthetic);
 }
 
 int run_write_predictions(struct run_folder *r, const struct dataset *d, enum split split, const double *probability,
@@ -176,9 +176,9 @@ int run_write_predictions(struct run_folder *r, const struct dataset *d, enum sp
     for (int l = 0; l < LESION_COUNT; l++) text_add(&out, ",%s", lesion_names[l]);
     text_add(&out, ",p_covid");
     for (int l = 0; l < LESION_COUNT; l++) text_add(&out, ",p_%s", lesion_names[l]);
-    text_add(&out, "\n");
+    text_add(&out, ",synthetic\n");
     for (int64_t i = 0; i < dataset_count(d, split); i++)
-        add_prediction(&out, dataset_item(d, split, i), probability + i * LOGIT_COUNT);
+        add_prediction(&out, dataset_item(d, split, i), probability + i * LOGIT_COUNT, dataset_synthetic(d));
     int rc = file_write_atomic(name, out.data, out.length, err);
     text_free(&out);
     mem_free(name);

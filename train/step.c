@@ -112,16 +112,15 @@ static const char *first_bad_gradient(const struct trainer *t)
     return "no parameter's";
 }
 
-/* Does not return when the batch went wrong: rank 0 says where, once, and ends all ranks. */
-static void refuse_nonfinite(struct trainer *t, double loss, double norm)
+/* All ranks see the same sums. */
+static int refuse_nonfinite(const struct trainer *t, double loss, double norm, struct error *err)
 {
-    static const char hint[] = "a smaller optim.lr, optim.clip_norm, or train.precision = fp32 may help";
-    if (isfinite(loss) && isfinite(norm)) return;
-    if (comm_rank(t->comm) != 0) comm_barrier(t->comm, "the end after a loss that is not a number");
+    if (isfinite(loss) && isfinite(norm)) return 0;
     if (!isfinite(loss))
-        die_at(__FILE__, __LINE__, hint, "epoch %d batch %d: the loss is %g", t->at.epoch + 1, t->at.batch + 1, loss);
-    die_at(__FILE__, __LINE__, hint, "epoch %d batch %d: the gradient's norm is %g (first in %s)", t->at.epoch + 1,
-           t->at.batch + 1, norm, first_bad_gradient(t));
+        error_set(err, "epoch %d batch %d: the loss is %g", t->at.epoch + 1, t->at.batch + 1, loss);
+    else
+        error_set(err, "epoch %d batch %d: the gradient's norm is %g (first in %s)", t->at.epoch + 1, t->at.batch + 1, norm, first_bad_gradient(t));
+    return error_hint(err, "a smaller optim.lr, optim.clip_norm, or train.precision = fp32 may help");
 }
 
 int train_step(struct trainer *t, struct loss_sums *loss, double *gradient_norm, struct error *err)
@@ -136,12 +135,12 @@ int train_step(struct trainer *t, struct loss_sums *loss, double *gradient_norm,
     t->pass.ready = gradients_ready;
     network_forward(t->net, &t->pass);
     *loss = loss_and_gradient(t, &batch);
-    refuse_nonfinite(t, loss->loss, 0);
+    if (refuse_nonfinite(t, loss->loss, 0, err)) return -1;
     network_backward(t->net, &t->pass);
     t->comm_s += buckets_wait(t->buckets);
     *gradient_norm = optim_step(&t->optim, network_parameters(t->net), network_gradients(t->net),
                                 optim_lr(&t->c.optim, t->at.epoch));
-    refuse_nonfinite(t, loss->loss, *gradient_norm);
+    if (refuse_nonfinite(t, loss->loss, *gradient_norm, err)) return -1;
     t->data_s += loaded - start;
     t->compute_s += clock_s() - loaded - (t->comm_s - comm);
     t->at.images += t->pass.total_images;

@@ -27,6 +27,8 @@ static int open_data(struct trainer *t, struct error *err)
     t->train_count = dataset_count(t->data, SPLIT_TRAIN);
     t->order = NEW_ARRAY(int64_t, t->train_count);
     t->batches = (int)((t->train_count + t->c.batch - 1) / t->c.batch);
+    if (t->c.batch > t->train_count)
+        log_warn("train.batch = %d, but there are %d training images: one step per epoch", t->c.batch, (int)t->train_count);
     return 0;
 }
 

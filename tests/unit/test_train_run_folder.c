@@ -162,8 +162,8 @@ static void write_shards(const char *to)
 
 static void expect_row(const struct csv_row *row, int i, const double *p)
 {
-    EXPECT(row->count == 2 + 2 * LOGIT_COUNT, "row %d has %d fields", i, row->count);
-    if (row->count != 2 + 2 * LOGIT_COUNT) return;
+    EXPECT(row->count == 3 + 2 * LOGIT_COUNT, "row %d has %d fields", i, row->count);
+    if (row->count != 3 + 2 * LOGIT_COUNT) return;
     EXPECT(!strcmp(row->fields[0], files[i]) && !strcmp(row->fields[1], patients[i]), "row %d: '%s' '%s'", i, row->fields[0], row->fields[1]);
     EXPECT(atoi(row->fields[2]) == i % 2, "row %d: covid %s", i, row->fields[2]);
     for (int l = 0; l < LESION_COUNT; l++)
@@ -177,7 +177,7 @@ static void expect_row(const struct csv_row *row, int i, const double *p)
 static void test_predictions(void)
 {
     static const char *const head[] = {"file", "patient", "covid", "GGO", "Csld", "CrPa", "AirBr", "InSepThi", "p_covid",
-                                       "p_GGO", "p_Csld", "p_CrPa", "p_AirBr", "p_InSepThi"};
+                                       "p_GGO", "p_Csld", "p_CrPa", "p_AirBr", "p_InSepThi", "synthetic"};
     double p[ITEMS * LOGIT_COUNT];
     bool finished;
     struct csv csv = {0};
@@ -193,7 +193,7 @@ static void test_predictions(void)
         EXPECT(run_write_predictions(r, d, SPLIT_TEST, p, &err) == 0, "%s", err.message);
         EXPECT(csv_read(&csv, path, &err) == 0 && csv.count == 1 + ITEMS && !csv.latin1, "%s, %d rows", err.message, csv.count);
         for (int c = 0; csv.count && c < csv.rows[0].count; c++)
-            EXPECT(c < 14 && !strcmp(csv.rows[0].fields[c], head[c]), "column %d: %s", c, csv.rows[0].fields[c]);
+            EXPECT(c < 15 && !strcmp(csv.rows[0].fields[c], head[c]), "column %d: %s", c, csv.rows[0].fields[c]);
         for (int i = 0; i + 1 < csv.count; i++) expect_row(&csv.rows[i + 1], i, p + i * LOGIT_COUNT);
     }
     csv_free(&csv);
