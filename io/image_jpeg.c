@@ -72,7 +72,7 @@ static int decode_guarded(struct jpeg_job *job)
     image->width = (int)in->output_width;
     image->channels = in->output_components;
     size_t stride = (size_t)image->width * (size_t)image->channels;
-    image->pixels = mem_zero(stride * (size_t)image->height);
+    image->pixels = mem_alloc(stride * (size_t)image->height);
     while (in->output_scanline < in->output_height) {
         JSAMPROW row = image->pixels + in->output_scanline * stride;
         jpeg_read_scanlines(in, &row, 1);
