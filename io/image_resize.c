@@ -221,6 +221,36 @@ static void transpose_16(uint8_t *to, size_t to_stride, const uint8_t *from, siz
 }
 #endif
 
+/* Every third byte. */
+static void pick_plain(uint8_t *to, const uint8_t *from, size_t width)
+{
+    for (size_t x = 0; x < width; x++) to[x] = from[3 * x];
+}
+
+#ifdef __x86_64__
+__attribute__((target("ssse3"))) static void pick_ssse3(uint8_t *to, const uint8_t *from, size_t width)
+{
+    const __m128i a = _mm_setr_epi8(0, 3, 6, 9, 12, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+    const __m128i b = _mm_setr_epi8(-1, -1, -1, -1, -1, -1, 2, 5, 8, 11, 14, -1, -1, -1, -1, -1);
+    const __m128i c = _mm_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1, 4, 7, 10, 13);
+    size_t x = 0;
+    for (; x + 16 < width; x += 16) {
+        const __m128i *p = (const __m128i *)(from + 3 * x);
+        __m128i one = _mm_shuffle_epi8(_mm_loadu_si128(p), a), two = _mm_shuffle_epi8(_mm_loadu_si128(p + 1), b);
+        __m128i three = _mm_shuffle_epi8(_mm_loadu_si128(p + 2), c);
+        _mm_storeu_si128((__m128i *)(to + x), _mm_or_si128(_mm_or_si128(one, two), three));
+    }
+    pick_plain(to + x, from + 3 * x, width - x);
+}
+
+static void pick_channel(uint8_t *to, const uint8_t *from, size_t width)
+{
+    (__builtin_cpu_supports("ssse3") ? pick_ssse3 : pick_plain)(to, from, width);
+}
+#else
+#define pick_channel pick_plain
+#endif
+
 struct band {
     size_t width, room;     /* pixels of a row, and rounded up to SIDE */
     uint8_t *rows;          /* (STRIP, room) one channel */
@@ -249,7 +279,7 @@ static void band_load(struct band *b, const struct image *in, int y, int c)
     for (size_t i = 0; i < rows; i++, from += b->width * step) {
         uint8_t *to = b->rows + i * b->room;
         if (step == 1) memcpy(to, from, b->width);
-        else for (size_t x = 0; x < b->width; x++) to[x] = from[3 * x];
+        else pick_channel(to, from, b->width);
     }
     for (size_t i = 0; i < rows; i += SIDE)
         for (size_t x = 0; x < b->room; x += SIDE) transpose_16(b->across + x * STRIP + i, STRIP, b->rows + i * b->room + x, b->room);

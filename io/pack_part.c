@@ -4,6 +4,7 @@
  * DESIGN: while one part is stored, synced and read back by a thread of its own, the next one is decoded. Two parts' pictures are
  * in memory at most; everything else is small. */
 #include <inttypes.h>
+#include <omp.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -135,6 +136,7 @@ static struct shard_writer *fill_writer(struct image *images, const struct pack_
 struct storing {
     bool active;
     pthread_t thread;
+    int threads; /* OpenMP's, which a new thread does not inherit */
     const struct pack_job *job;
     const struct part *part;
     struct shard_writer *writer;
@@ -146,6 +148,7 @@ struct storing {
 static void *store(void *argument)
 {
     struct storing *s = argument;
+    omp_set_num_threads(s->threads);
     if (s->empty) shard_abandon(s->writer);
     else s->status = shard_finish(s->writer, &s->err);
     if (!s->status) s->status = journal_write(s->job, s->part, &s->err);
@@ -167,7 +170,7 @@ static int storing_start(struct storing *s, const struct pack_job *job, const st
         shard_abandon(writer);
         return -1;
     }
-    *s = (struct storing){.active = true, .job = job, .part = part, .writer = writer, .empty = true};
+    *s = (struct storing){.active = true, .threads = omp_get_max_threads(), .job = job, .part = part, .writer = writer, .empty = true};
     for (int i = 0; i < part->images; i++) s->empty &= !job->v[part->rows[i]].good;
     CHECK(pthread_create(&s->thread, NULL, store, s) == 0, "cannot start a thread");
     return 0;

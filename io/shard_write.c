@@ -85,8 +85,11 @@ void shard_append(struct shard_writer *w, struct image *image, const struct shar
 static void grey_to_rgb(struct image *image)
 {
     size_t count = (size_t)image->height * (size_t)image->width;
-    uint8_t *rgb = mem_alloc(3 * count);
-    for (size_t i = 0; i < count; i++) rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = image->pixels[i];
+    uint8_t *rgb = mem_alloc(3 * count + 1);
+    for (size_t i = 0; i < count; i++) { /* four at once, the fourth is overwritten */
+        uint32_t four = image->pixels[i] * 0x01010101u;
+        memcpy(rgb + 3 * i, &four, 4);
+    }
     mem_free(image->pixels);
     image->pixels = rgb;
     image->channels = 3;
