@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, PIECE = 1 << 21, LONG_ROW = 1 << 26 };
 
 void *mem_alloc(size_t bytes)
 {
@@ -20,9 +20,14 @@ void *mem_alloc(size_t bytes)
     return p;
 }
 
+/* Long rows by all threads: the kernel must make their pages. */
 void *mem_zero(size_t bytes)
 {
-    return memset(mem_alloc(bytes), 0, bytes);
+    char *p = mem_alloc(bytes);
+    if (bytes < LONG_ROW) return memset(p, 0, bytes);
+#pragma omp parallel for
+    for (size_t at = 0; at < bytes; at += PIECE) memset(p + at, 0, bytes - at < PIECE ? bytes - at : PIECE);
+    return p;
 }
 
 void *mem_grow(void *old, size_t old_bytes, size_t new_bytes)

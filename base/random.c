@@ -6,26 +6,21 @@
  */
 #include "base/random.h"
 
-#include <math.h>
-
 #include "base/error.h"
-
-enum { ROUNDS = 10 };
-static const uint32_t MULTIPLIER_0 = 0xD2511F53, MULTIPLIER_1 = 0xCD9E8D57; /* Salmon et al., table 2 */
-static const uint32_t WEYL_0 = 0x9E3779B9, WEYL_1 = 0xBB67AE85;
+#include "base/random_private.h"
 
 void philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2])
 {
     uint32_t x0 = counter[0], x1 = counter[1], x2 = counter[2], x3 = counter[3];
     uint32_t k0 = key[0], k1 = key[1];
-    for (int round = 0; round < ROUNDS; round++) {
-        uint64_t p0 = (uint64_t)MULTIPLIER_0 * x0, p1 = (uint64_t)MULTIPLIER_1 * x2;
+    for (int round = 0; round < PHILOX_ROUNDS; round++) {
+        uint64_t p0 = (uint64_t)PHILOX_MULTIPLIER_0 * x0, p1 = (uint64_t)PHILOX_MULTIPLIER_1 * x2;
         x0 = (uint32_t)(p1 >> 32) ^ x1 ^ k0;
         x2 = (uint32_t)(p0 >> 32) ^ x3 ^ k1;
         x1 = (uint32_t)p1;
         x3 = (uint32_t)p0;
-        k0 += WEYL_0;
-        k1 += WEYL_1;
+        k0 += PHILOX_WEYL_0;
+        k1 += PHILOX_WEYL_1;
     }
     out[0] = x0;
     out[1] = x1;
@@ -38,14 +33,19 @@ struct random random_stream(uint64_t seed, enum random_purpose purpose, uint64_t
     return (struct random){.seed = seed, .purpose = (uint32_t)purpose, .a = a, .b = b};
 }
 
+struct random_block random_block_of(const struct random *r)
+{
+    uint64_t place = r->a ^ (r->b << 32 | r->b >> 32);
+    return (struct random_block){.place = {(uint32_t)place, (uint32_t)(place >> 32)},
+                                 .key = {(uint32_t)r->seed, (uint32_t)(r->seed >> 32) ^ (r->purpose * PHILOX_WEYL_0)}};
+}
+
 /* Numbers 2 block and 2 block + 1. */
 static void block_at(uint64_t out[2], const struct random *r, uint64_t block)
 {
-    uint64_t place = r->a ^ (r->b << 32 | r->b >> 32);
-    uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)place, (uint32_t)(place >> 32)};
-    uint32_t key[2] = {(uint32_t)r->seed, (uint32_t)(r->seed >> 32) ^ (r->purpose * WEYL_0)};
-    uint32_t x[4];
-    philox4x32(x, counter, key);
+    struct random_block b = random_block_of(r);
+    uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), b.place[0], b.place[1]}, x[4];
+    philox4x32(x, counter, b.key);
     out[0] = (uint64_t)x[1] << 32 | x[0];
     out[1] = (uint64_t)x[3] << 32 | x[2];
 }
@@ -86,28 +86,6 @@ double random_range(struct random *r, double low, double high)
 {
     double value = low + (high - low) * random_uniform(r);
     return value < high ? value : low; /* rounding may reach `high` */
-}
-
-static const double TWO_PI = 6.283185307179586476925;
-
-static double box_muller_radius(double u)
-{
-    return sqrt(-2 * log(1 - u)); /* 1 - u lies in (0, 1] */
-}
-
-double random_normal(struct random *r)
-{
-    double radius = box_muller_radius(random_uniform(r));
-    return radius * cos(TWO_PI * random_uniform(r));
-}
-
-void random_normal_pair(double out[2], const struct random *r, uint64_t pair)
-{
-    uint64_t bits[2];
-    block_at(bits, r, pair);
-    double radius = box_muller_radius(to_uniform(bits[0])), angle = TWO_PI * to_uniform(bits[1]);
-    out[0] = radius * cos(angle);
-    out[1] = radius * sin(angle);
 }
 
 int64_t random_below(struct random *r, int64_t n)

@@ -1,5 +1,7 @@
 /* Philox against the known answers of the Random123 distribution; streams: independent, repeatable, well spread. */
 #include "base/random.h"
+
+#include "base/hash.h"
 #include "tests/unit/check.h"
 
 static void known_answers(void)
@@ -73,23 +75,43 @@ static void moments(void)
     EXPECT(lowest >= 0 && highest < 1, "uniform in [%g, %g]", lowest, highest);
 }
 
-static void pairs_of_normals(void)
+/* Box and Muller's formula as the C library computes it. */
+static void by_library(double out[2], const struct random *r, uint64_t pair)
 {
-    enum { N = 100000 };
+    double u = (double)(random_u64_at(r, 2 * pair) >> 12) * 0x1p-52, v = (double)(random_u64_at(r, 2 * pair + 1) >> 12) * 0x1p-52;
+    double radius = sqrt(-2 * log(1 - u)), angle = 6.283185307179586476925 * v;
+    out[0] = radius * cos(angle);
+    out[1] = radius * sin(angle);
+}
+
+static void rows_of_normals(void)
+{
+    enum { N = 100001 };
+    static float row[N], piece[N];
     struct random r = random_stream(5, RANDOM_TEST, 2, 2), sequence = r;
-    double sum = 0, squares = 0, product = 0, z[2];
+    double squares = 0, sum = 0, product = 0, z[2], worst = 0;
     int wrong = 0;
-    for (uint64_t i = 0; i < N; i++) {
-        random_normal_pair(z, &r, i);
-        wrong += z[0] != random_normal(&sequence);
-        sum += z[1];
-        squares += z[1] * z[1];
-        product += z[0] * z[1];
+    random_normals(row, N, 1, &r, 0);
+    for (int i = 0; i + 1 < N; i += 2) {
+        double first = random_normal(&sequence);
+        by_library(z, &r, (uint64_t)i / 2);
+        wrong += row[i] != (float)first;
+        worst = fmax(worst, fmax(fabs(first - z[0]) / (1 + fabs(z[0])), fabs(row[i + 1] - z[1]) / (1 + fabs(z[1])) / 1e8));
+        sum += row[i + 1];
+        squares += (double)row[i + 1] * row[i + 1];
+        product += (double)row[i] * row[i + 1];
     }
     EXPECT(wrong == 0, "%d differ from the sequence", wrong);
-    EXPECT_NEAR(sum / N, 0, 5 / sqrt(N));
-    EXPECT_NEAR(squares / N, 1, 5 * sqrt(2.0 / N));
-    EXPECT_NEAR(product / N, 0, 5 / sqrt(N));
+    EXPECT(worst > 0 && worst < 4e-15, "%g away from the library's formula", worst);
+    EXPECT_NEAR(sum / (N / 2), 0, 5 / sqrt(N / 2));
+    EXPECT_NEAR(squares / (N / 2), 1, 5 * sqrt(2.0 / (N / 2)));
+    EXPECT_NEAR(product / (N / 2), 0, 5 / sqrt(N / 2));
+    for (int i = 0, step = 2; i < N; i += step, step = (step * 7 + 6) % 1000 & ~1) { /* pieces of every length */
+        if (step < 2) step = 2;
+        random_normals(piece + i, N - i < step ? N - i : step, 1, &r, (uint64_t)i / 2);
+    }
+    EXPECT(!memcmp(piece, row, sizeof row), "pieces differ from the whole");
+    EXPECT(crc32c(0, row, sizeof row) == 0xe57fb316, "other numbers than elsewhere: %08x", crc32c(0, row, sizeof row));
 }
 
 static void below_and_shuffle(void)
@@ -120,7 +142,7 @@ int main(void)
     streams_differ();
     sequence_is_random_access();
     moments();
-    pairs_of_normals();
+    rows_of_normals();
     below_and_shuffle();
     return check_verdict();
 }
