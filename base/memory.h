@@ -19,4 +19,7 @@ void mem_free(void *p); /* NULL is fine */
 
 /* Largest resident set of this process so far, in bytes (getrusage). */
 size_t mem_peak_bytes(void);
+/* How much more this process may use now: free memory of the machine (MemAvailable), or what its control groups (a Slurm job's
+ * limit) leave, whichever is less. 0 when the system does not say. */
+size_t mem_room_bytes(void);
 #endif

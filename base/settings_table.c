@@ -71,7 +71,8 @@ const struct setting_row settings_table[] = {
     /* loader: from shards to batches */
     {"loader.threads", INT, "1", 1, 1024, 0, "threads per rank that read and augment"},
     {"loader.prefetch", INT, "2", 1, 1024, 0, "batches made ready ahead"},
-    {"loader.cache", BOOL, "true", 0, 0, 0, "keep decoded images in memory, one copy per node"},
+    {"loader.cache", BOOL, "true", 0, 0, 0, "keep images in memory, one copy per host, when they fit"},
+    {"loader.cache_mb", INT, "0", 0, 1e9, 0, "most memory of the cache per host, MiB; 0 = half of what is free at the start"},
 
     /* pack: image folder and CSV to shards */
     {"pack.in", STRING, "", 0, 0, 0, "folder of the data set"},
@@ -119,6 +120,8 @@ const struct setting_row settings_table[] = {
     /* bench: speed of this machine */
     {"bench.what", CHOICE, "train", 0, 0, "train|infer|load", "training steps, inference, or images from shards"},
     {"bench.data", STRING, "", 0, 0, 0, "load: folder of shards"},
+    {"bench.augment", CHOICE, "affine", 0, 0, "none|affine", "load: what is done to an image on its way to the network"},
+    {"bench.cache", BOOL, "true", 0, 0, 0, "load: images for the network come from the cache, not from shards"},
     {"bench.backbone", CHOICE, "resnet18", 0, 0, BACKBONES "|all", "convolutional network under the head"},
     {"bench.batch", INT, "16", 1, 65536, 0, "images per step"},
     {"bench.steps", INT, "5", 1, 1000000, 0, "measured steps; load: passes over the training split"},

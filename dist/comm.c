@@ -137,6 +137,25 @@ int comm_agree(struct comm *c, int rc, struct error *err, const char *what)
     return -1;
 }
 
+void *comm_shared_alloc(struct comm *c, size_t bytes, struct error *err)
+{
+    comm_barrier(c, "sharing memory"); /* what follows cannot be watched: all must be there */
+    void *memory = c->kind->shared_alloc(c, bytes, err);
+    return comm_agree(c, memory ? 0 : -1, err, "sharing memory") ? NULL : memory; /* after a failure MPI takes it back at its end */
+}
+
+void comm_shared_free(struct comm *c, void *memory)
+{
+    if (!memory) return;
+    comm_barrier(c, "giving back shared memory");
+    c->kind->shared_free(c, memory);
+}
+
+size_t comm_shared_room(const struct comm *c)
+{
+    return c->kind->shared_room(c);
+}
+
 struct comm_request *comm_sum_start(struct comm *c, float *values, int64_t count, bool fixed_order, const char *what)
 {
     ASSERT(count >= 0);

@@ -41,6 +41,14 @@ bool comm_any(struct comm *c, bool mine, const char *what);
  * rank's error in err, prefixed "rank R: ". For judging input together. */
 int comm_agree(struct comm *c, int rc, struct error *err, const char *what);
 
+/* One piece of memory for all ranks of this host, 64-byte aligned, contents undefined: what one rank writes, the others see (order by
+ * atomics or a barrier). Pages are taken when first touched. All ranks of a host ask for the same size. Collective; on failure all ranks return
+ * NULL with err. */
+void *comm_shared_alloc(struct comm *c, size_t bytes, struct error *err);
+void comm_shared_free(struct comm *c, void *memory); /* collective; NULL is fine */
+/* What comm_shared_alloc can give on this host now. Not collective. */
+size_t comm_shared_room(const struct comm *c);
+
 /* Non-blocking sum of floats in place, started in the same order on all ranks. fixed_order: the tree above; else
  * MPI_Iallreduce. The buffer must stay until comm_wait. */
 struct comm_request *comm_sum_start(struct comm *c, float *values, int64_t count, bool fixed_order, const char *what);

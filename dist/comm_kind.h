@@ -17,6 +17,9 @@ struct comm_kind {
     void (*broadcast)(struct comm *c, void *data, size_t bytes, int root, const char *what);
     void (*reduce)(struct comm *c, double *values, int count, enum comm_reduce reduce, const char *what);
     void (*gather)(struct comm *c, const void *mine, size_t bytes, void **all, size_t *counts, const char *what);
+    void *(*shared_alloc)(struct comm *c, size_t bytes, struct error *err); /* NULL with err on this rank alone */
+    void (*shared_free)(struct comm *c, void *memory);
+    size_t (*shared_room)(const struct comm *c);
     struct comm_request *(*sum_start)(struct comm *c, float *values, int64_t count, bool fixed_order, const char *what);
     bool (*test)(struct comm_request *r);
     void (*wait)(struct comm_request *r);

@@ -145,16 +145,16 @@ static int mpi_open(struct comm *c, struct error *err)
     int status = start_mpi(c, err);
     if (!status) {
         struct mpi_state *s = c->state = NEW(struct mpi_state);
-        MPI_Comm local = ranks_of_host(c);
-        MPI_TRY(MPI_Comm_rank(local, &c->local_rank));
-        MPI_TRY(MPI_Comm_size(local, &c->local_size));
+        s->slow_limit_s = slow_limit_s(c);
+        s->local = ranks_of_host(c);
+        MPI_TRY(MPI_Comm_rank(s->local, &c->local_rank));
+        MPI_TRY(MPI_Comm_size(s->local, &c->local_size));
         MPI_TRY(MPI_Comm_dup(MPI_COMM_WORLD, &s->world));
         MPI_TRY(MPI_Comm_dup(MPI_COMM_WORLD, &s->collective));
         s->tag_limit = tag_limit();
         s->chunk_bytes = CHUNK_BYTES;
-        s->crowded = is_crowded(local, c->local_size);
-        s->watch = watch_open(c, local);
-        MPI_TRY(MPI_Comm_free(&local));
+        s->crowded = is_crowded(s->local, c->local_size);
+        s->watch = watch_open(c, s->local);
     }
     deadline_end();
     return status;
@@ -169,6 +169,7 @@ static void mpi_close(struct comm *c)
     deadline_start(c->rank, "the end of MPI", slow_limit_s(c));
     request_free_all(s);
     watch_close(s->watch);
+    MPI_TRY(MPI_Comm_free(&s->local));
     MPI_TRY(MPI_Comm_free(&s->world));
     MPI_TRY(MPI_Comm_free(&s->collective));
     die_hook_set(NULL);
@@ -308,6 +309,9 @@ const struct comm_kind comm_kind_mpi = {
     .broadcast = mpi_broadcast,
     .reduce = mpi_reduce,
     .gather = mpi_gather,
+    .shared_alloc = mpi_shared_alloc,
+    .shared_free = mpi_shared_free,
+    .shared_room = mpi_shared_room,
     .sum_start = mpi_sum_start,
     .test = mpi_test,
     .wait = mpi_wait,

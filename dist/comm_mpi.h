@@ -38,6 +38,9 @@ enum element { ELEMENT_BYTE, ELEMENT_FLOAT_SUM, ELEMENT_DOUBLE_SUM, ELEMENT_DOUB
 struct mpi_state {
     MPI_Comm world;        /* messages of the schedules */
     MPI_Comm collective;   /* MPI_Iallreduce */
+    MPI_Comm local;        /* the ranks of this host */
+    struct mpi_shared *shared; /* list: what the host's ranks share */
+    double slow_limit_s;   /* for calls that cannot be tested in a loop */
     struct watch *watch;
     int tag_limit;
     bool crowded;          /* more ranks here than cores: give the core away early */
@@ -77,6 +80,11 @@ bool request_progress(struct mpi_request *r);
 void request_finish(struct mpi_request *r);
 void request_free_all(struct mpi_state *s);
 int request_tag(const struct mpi_request *r);
+
+/* comm_shared_* of this kind. */
+void *mpi_shared_alloc(struct comm *c, size_t bytes, struct error *err);
+void mpi_shared_free(struct comm *c, void *memory);
+size_t mpi_shared_room(const struct comm *c);
 
 /* Between these two, calls of MPI that cannot be tested in a loop end the run with one line after limit_s. */
 void deadline_start(int rank, const char *what, double limit_s);

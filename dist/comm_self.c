@@ -36,6 +36,24 @@ static void self_gather(struct comm *c, const void *mine, size_t bytes, void **a
     counts[0] = bytes;
 }
 
+static void *self_shared_alloc(struct comm *c, size_t bytes, struct error *err)
+{
+    (void)c, (void)err;
+    return mem_alloc(bytes);
+}
+
+static void self_shared_free(struct comm *c, void *memory)
+{
+    (void)c;
+    mem_free(memory);
+}
+
+static size_t self_shared_room(const struct comm *c)
+{
+    (void)c;
+    return mem_room_bytes();
+}
+
 /* NULL is a request that is done. */
 static struct comm_request *self_sum_start(struct comm *c, float *values, int64_t count, bool fixed_order, const char *what)
 {
@@ -50,5 +68,8 @@ const struct comm_kind comm_kind_self = {
     .broadcast = self_broadcast,
     .reduce = self_reduce,
     .gather = self_gather,
+    .shared_alloc = self_shared_alloc,
+    .shared_free = self_shared_free,
+    .shared_room = self_shared_room,
     .sum_start = self_sum_start,
 };

@@ -210,6 +210,12 @@ int dataset_read(struct dataset *d, enum split split, int64_t i, struct image *o
     return 0;
 }
 
+void dataset_expect(struct dataset *d, enum split split, int64_t i)
+{
+    const struct place *p = find_place(d, split, i);
+    shard_expect(p->shard, p->row);
+}
+
 const char *dataset_name(const struct dataset *d)
 {
     return d->shards[0].info.dataset;
@@ -263,7 +269,7 @@ int dataset_verify(struct dataset *d, int64_t *bad, void (*report)(void *context
             struct error err = {0};
             const struct place *p = find_place(d, (enum split)s, i);
             uint8_t *pixels = mem_alloc(shard_item_bytes(&p->shard->items[p->row]));
-            if (shard_verify(p->shard, p->row, pixels, &err)) {
+            if (shard_read(p->shard, p->row, pixels, &err)) {
                 damaged++;
 #pragma omp critical(dataset_report)
                 report(context, err.message);

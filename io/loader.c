@@ -30,7 +30,9 @@ struct pass {
 };
 struct job {
     int batch, position;
+    int64_t expect_from, expect_to; /* items of the pass to announce first */
 };
+enum { EXPECT_IMAGES = 64 }; /* announced ahead: their bytes wait in the page cache */
 struct loader {
     struct dataset *data;
     enum split split;
@@ -46,8 +48,9 @@ struct loader {
     int opened;           /* batches whose slot has been made ready: those before it may be worked on */
     int given;            /* batches handed to the caller */
     int in_flight;        /* jobs in work */
+    int64_t expected;     /* items of the pass that were announced */
     bool stop;
-    struct image *cache;  /* one per image of the split, pixels NULL until first read; NULL without cache */
+    struct pixel_cache *cache; /* or NULL */
 };
 
 /* ---- one image ---- */
@@ -57,20 +60,16 @@ static size_t item_bytes(const struct shard_item *item)
     return (size_t)item->height * (size_t)item->width * (size_t)item->channels;
 }
 
-/* The pixels of an item: from the cache, or read into `scratch`, which grows to hold them. */
+/* The pixels of an item: in the cache, or read into `scratch`, which grows to hold them. */
 static int pixels_of(struct image *view, struct loader *l, int64_t item, struct image *scratch, size_t *scratch_bytes,
                      struct error *err)
 {
-    if (l->cache) {
-        pthread_mutex_lock(&l->lock);
-        *view = l->cache[item];
-        pthread_mutex_unlock(&l->lock);
-        if (view->pixels) {
-            return 0;
-        }
+    int cached = l->cache ? pixel_cache_get(view, l->cache, l->split, item, err) : 0;
+    if (cached) {
+        return cached < 0 ? -1 : 0;
     }
     size_t bytes = item_bytes(dataset_item(l->data, l->split, item));
-    if (l->cache || bytes > *scratch_bytes) {
+    if (bytes > *scratch_bytes) {
         mem_free(scratch->pixels);
         scratch->pixels = mem_alloc(bytes);
         *scratch_bytes = bytes;
@@ -79,18 +78,18 @@ static int pixels_of(struct image *view, struct loader *l, int64_t item, struct 
         return -1;
     }
     *view = *scratch;
-    if (l->cache) { /* the cache takes the pixels; when another thread was first, they stay our scratch */
-        pthread_mutex_lock(&l->lock);
-        if (l->cache[item].pixels) {
-            *view = l->cache[item];
-        } else {
-            l->cache[item] = *scratch;
-            scratch->pixels = NULL;
-            *scratch_bytes = 0;
-        }
-        pthread_mutex_unlock(&l->lock);
-    }
     return 0;
+}
+
+/* Announces items [from, to) of the pass that must come from a shard. */
+static void expect_items(struct loader *l, int64_t from, int64_t to)
+{
+    for (int64_t i = from; i < to; i++) {
+        int64_t item = l->pass.items[i];
+        if (!l->cache || !pixel_cache_has(l->cache, l->split, item)) {
+            dataset_expect(l->data, l->split, item);
+        }
+    }
 }
 
 static int fill_image(struct loader *l, struct job job, struct image *scratch, size_t *scratch_bytes, struct error *err)
@@ -128,12 +127,15 @@ static void open_slots(struct loader *l)
 static bool take_job(struct loader *l, struct job *job)
 {
     while (l->next.batch < l->opened && l->next.position >= l->pass.counts[l->next.batch]) {
-        l->next = (struct job){l->next.batch + 1, 0};
+        l->next = (struct job){.batch = l->next.batch + 1};
     }
     if (l->next.batch >= l->opened) {
         return false;
     }
     *job = l->next;
+    int64_t all = l->pass.firsts[l->pass.batches], ahead = l->pass.firsts[job->batch] + job->position + EXPECT_IMAGES;
+    job->expect_from = l->expected;
+    job->expect_to = l->expected = ahead < all ? ahead : all;
     l->next.position++;
     l->in_flight++;
     return true;
@@ -167,6 +169,7 @@ static void *worker(void *argument)
             continue;
         }
         pthread_mutex_unlock(&l->lock);
+        expect_items(l, job.expect_from, job.expect_to);
         int status = fill_image(l, job, &scratch, &scratch_bytes, &err);
         pthread_mutex_lock(&l->lock);
         finish_job(l, job, status, &err);
@@ -190,12 +193,13 @@ struct loader *loader_open(struct dataset *d, enum split split, const struct aug
     l->prefetch = options->prefetch;
     l->slots = NEW_ARRAY(struct slot, options->prefetch + 1);
     l->ids = NEW_ARRAY(pthread_t, options->threads);
-    l->cache = options->cache ? NEW_ARRAY(struct image, dataset_count(d, split)) : NULL;
+    l->cache = options->cache;
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->done, NULL);
-    sigset_t all, before; /* signals (stop warnings) are the main thread's business */
+    sigset_t all, before; /* signals (stop warnings) are the main thread's business, but for one (base/file_map.h) */
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 0; i < l->threads; i++) {
         int status = pthread_create(&l->ids[i], NULL, worker, l);
@@ -209,7 +213,8 @@ struct loader *loader_open(struct dataset *d, enum split split, const struct aug
 /* Takes away what is not begun and waits for what is. */
 static void drop_pass(struct loader *l)
 {
-    l->next = (struct job){0, 0};
+    l->next = (struct job){.batch = 0};
+    l->expected = 0;
     l->opened = 0;
     while (l->in_flight > 0) {
         pthread_cond_wait(&l->done, &l->lock);
@@ -304,15 +309,6 @@ int loader_next(struct loader *l, struct loader_batch *batch, struct error *err)
     return status;
 }
 
-static void free_cache(struct loader *l)
-{
-    int64_t count = l->cache ? dataset_count(l->data, l->split) : 0;
-    for (int64_t i = 0; i < count; i++) {
-        mem_free(l->cache[i].pixels);
-    }
-    mem_free(l->cache);
-}
-
 void loader_close(struct loader *l)
 {
     if (!l) {
@@ -330,7 +326,6 @@ void loader_close(struct loader *l)
         mem_free(l->slots[i].pixels);
         mem_free(l->slots[i].targets);
     }
-    free_cache(l);
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->work);
     pthread_cond_destroy(&l->done);

@@ -2,20 +2,21 @@
  *
  * The caller says which images in which batches (train/ owns the order: see sampler.h); the loader only fills buffers.
  * DESIGN: a ring of `prefetch` batches; workers take (batch, image) jobs in order; loader_next waits for the next batch
- * in order. Errors of a worker are handed out by loader_next. With `cache`, pixels of a split are kept in RAM after
- * their first read. */
+ * in order, in the buffer that the workers filled. Errors of a worker are handed out by loader_next. Pixels come from the `cache`
+ * when there is one, else from the shards; images that a pass will soon need are announced to the system (dataset_expect). */
 #ifndef IO_LOADER_H
 #define IO_LOADER_H
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/error.h"
 #include "io/augment.h"
+#include "io/pixel_cache.h"
 #include "io/shard.h"
 
 struct loader_options {
     int threads;  /* >= 1 */
     int prefetch; /* batches ahead, >= 1 */
-    bool cache;
+    struct pixel_cache *cache; /* of the same data set, borrowed; NULL: streamed */
 };
 struct loader_batch { /* borrowed until the next loader_next */
     int count;

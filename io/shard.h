@@ -2,8 +2,9 @@
  *
  * A data set is a folder of files NAME-SPLIT-00000-of-00004.h5. Images are uint8 (H, W, C) in one of two forms:
  * all of one size (`pack --size`) or each of its own ("original size": flat bytes with a shape per image).
- * DESIGN: HDF5 is called under one lock, only to open and to index; pixel bytes are then read with pread from the
- * addresses found once, by any number of threads, and checked against the image's CRC-32C.
+ * DESIGN: HDF5 is called under one lock, only to open and to index; pixel bytes are then copied out of a mapping of the file from
+ * the addresses found once, by any number of threads, and summed during the copy: comparing with the image's CRC-32C at each
+ * reading costs next to nothing, and both together are as fast as pread alone (base/file_map.h). A shard keeps no file open.
  */
 #ifndef IO_SHARD_H
 #define IO_SHARD_H
@@ -69,9 +70,11 @@ void dataset_close(struct dataset *d);
 int64_t dataset_count(const struct dataset *d, enum split split);
 /* Item `i` of a split in shard order; borrowed until close. */
 const struct shard_item *dataset_item(const struct dataset *d, enum split split, int64_t i);
-/* Copies the pixels of item i, verified against its checksum at the first reading since the data set was opened (comparing costs
- * as much as reading from the page cache). Thread safe, outside HDF5's lock. out->pixels is allocated when NULL, else must have room for the item's bytes. */
+/* Copies the pixels of item i and compares them with their checksum, each time. Thread safe, outside HDF5's lock. out->pixels is
+ * allocated when NULL, else must have room for the item's bytes. */
 int dataset_read(struct dataset *d, enum split split, int64_t i, struct image *out, struct error *err);
+/* Item i will be read soon: the system fetches it in the background. */
+void dataset_expect(struct dataset *d, enum split split, int64_t i);
 const char *dataset_name(const struct dataset *d);
 bool dataset_synthetic(const struct dataset *d);
 /* Identity of the data for records: SHA-256 over all items of all splits (file, patient, labels, crc) in order. */

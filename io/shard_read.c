@@ -3,15 +3,10 @@
  * DESIGN: a file may be truncated or altered anywhere. Types and shapes are compared with the format before anything is
  * read, sizes with the file's length before anything is allocated, and all that is read with a checksum: a shard that
  * opens holds the labels that were written, and a picture that is handed out the pixels that were written. */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
-#include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "io/hdf5_call.h"
@@ -238,10 +233,8 @@ static int check_offsets(struct shard *s, struct error *err)
 
 static int check_bounds(struct shard *s, struct error *err)
 {
-    struct stat file;
-    if (fstat(s->fd, &file)) return error_set(err, "%s: %s", s->path, strerror(errno));
     for (int64_t i = 0; i < s->info.images; i++)
-        if (s->address[i] > (uint64_t)file.st_size || s->stored_bytes[i] > (uint64_t)file.st_size - s->address[i])
+        if (s->address[i] > s->map.bytes || s->stored_bytes[i] > s->map.bytes - s->address[i])
             return damaged(s, err, "the file ends before its pixels");
     return 0;
 }
@@ -254,7 +247,6 @@ static int find_pixels(struct shard *s, struct error *err)
     if (pixels < 0) return hdf5_fail(err, s->path, "find the pixels");
     s->address = NEW_ARRAY(uint64_t, s->info.images);
     s->stored_bytes = NEW_ARRAY(uint64_t, s->info.images);
-    s->seen = NEW_ARRAY(uint8_t, s->info.images);
     int status = side ? check_pixels(s, pixels, 4, dims, err) : check_pixels(s, pixels, 1, &flat, err);
     if (!status) status = s->info.gzip ? find_chunks(s, pixels, err) : find_row(s, pixels, err);
     if (!status && !side) status = check_offsets(s, err);
@@ -267,8 +259,7 @@ static int find_pixels(struct shard *s, struct error *err)
 int shard_open(struct shard *s, const char *path, struct error *err)
 {
     *s = (struct shard){.path = mem_string(path), .h5 = -1};
-    s->fd = open(path, O_RDONLY | O_CLOEXEC);
-    int status = s->fd < 0 ? error_set(err, "%s: cannot open: %s", path, strerror(errno)) : 0;
+    int status = file_map_open(&s->map, path, err);
     hdf5_lock();
     if (!status) s->h5 = hdf5_open(path, err);
     if (s->h5 < 0 || read_kind(s, err) || read_texts(s, err) || read_numbers(s, err) || read_columns(s, err) ||
@@ -282,7 +273,7 @@ int shard_open(struct shard *s, const char *path, struct error *err)
 
 void shard_close(struct shard *s)
 {
-    if (s->fd >= 0) close(s->fd);
+    file_map_close(&s->map);
     mem_free((char *)s->info.dataset);
     mem_free((char *)s->info.set_id);
     mem_free((char *)s->info.settings);
@@ -293,45 +284,40 @@ void shard_close(struct shard *s)
     mem_free(s->items);
     mem_free(s->address);
     mem_free(s->stored_bytes);
-    mem_free(s->seen);
     mem_free(s->path);
-    *s = (struct shard){.fd = -1, .h5 = -1};
+    *s = (struct shard){.h5 = -1};
 }
 
 /* ---- pixels ---- */
 
-static int unpack(const struct shard *s, int64_t i, uint8_t *to, struct error *err)
+static int unpack(const struct shard *s, int64_t i, uint8_t *to, uint32_t *crc, struct error *err)
 {
     uLongf bytes = (uLongf)shard_item_bytes(&s->items[i]), want = bytes;
     uint8_t *packed = mem_alloc(s->stored_bytes[i]);
-    int status = file_pread(s->fd, packed, s->stored_bytes[i], s->address[i], s->path, err);
+    int status = file_map_copy(packed, crc, &s->map, s->address[i], s->stored_bytes[i], err);
     if (!status && (uncompress(to, &bytes, packed, s->stored_bytes[i]) != Z_OK || bytes != want))
-        status = error_set(err, "%s: image %" PRId64 " (%s): the gzip data are damaged", s->path, i, s->items[i].file);
+        status = error_set(err, "the gzip data are damaged");
+    if (!status) *crc = crc32c(0, to, bytes);
     mem_free(packed);
     return status;
 }
 
-static int read_checked(const struct shard *s, int64_t i, uint8_t *pixels, bool check, struct error *err)
-{
-    const struct shard_item *item = &s->items[i];
-    if (s->info.gzip ? unpack(s, i, pixels, err) : file_pread(s->fd, pixels, s->stored_bytes[i], s->address[i], s->path, err)) return -1;
-    if (!check || crc32c(0, pixels, shard_item_bytes(item)) == item->crc32c) return 0;
-    error_set(err, "%s: image %" PRId64 " (%s): the pixels are not those that were written (CRC-32C)", s->path, i, item->file);
-    return error_hint(err, "the file was altered or its disk is failing; ladnn inspect --verify lists all such images");
-}
-
-int shard_verify(const struct shard *s, int64_t i, uint8_t *pixels, struct error *err)
-{
-    return read_checked(s, i, pixels, true, err);
-}
-
 int shard_read(const struct shard *s, int64_t i, uint8_t *pixels, struct error *err)
 {
-    uint8_t *seen = &s->seen[i];
-    if (__atomic_load_n(seen, __ATOMIC_RELAXED)) return read_checked(s, i, pixels, false, err);
-    if (shard_verify(s, i, pixels, err)) return -1;
-    __atomic_store_n(seen, 1, __ATOMIC_RELAXED);
-    return 0;
+    const struct shard_item *item = &s->items[i];
+    uint32_t crc;
+    int status = s->info.gzip ? unpack(s, i, pixels, &crc, err)
+                              : file_map_copy(pixels, &crc, &s->map, s->address[i], s->stored_bytes[i], err);
+    if (!status && crc != item->crc32c) {
+        status = error_set(err, "the pixels are not those that were written (CRC-32C)");
+        error_hint(err, "the file was altered or its disk is failing; ladnn inspect --verify lists all such images");
+    }
+    return status ? error_prefix(err, "%s: image %" PRId64 " (%s)", s->path, i, item->file) : 0;
+}
+
+void shard_expect(const struct shard *s, int64_t i)
+{
+    file_map_expect(&s->map, s->address[i], s->stored_bytes[i]);
 }
 
 int shard_check_pixels(const struct shard *s, struct error *err)
@@ -341,7 +327,7 @@ int shard_check_pixels(const struct shard *s, struct error *err)
     for (int64_t i = 0; i < s->info.images; i++) {
         struct error mine = {0};
         uint8_t *pixels = mem_alloc(shard_item_bytes(&s->items[i]));
-        int status = shard_verify(s, i, pixels, &mine);
+        int status = shard_read(s, i, pixels, &mine);
         mem_free(pixels);
         if (!status) continue;
 #pragma omp critical(shard_error)

@@ -101,7 +101,9 @@ int train_config_read(struct train_config *c, const struct settings *s, struct e
     c->timeout_s = settings_float(s, "dist.timeout_s");
     c->bucket_bytes = (size_t)(settings_float(s, "dist.bucket_mb") * (1 << 20));
     c->loader = (struct loader_options){.threads = (int)settings_int(s, "loader.threads"),
-        .prefetch = (int)settings_int(s, "loader.prefetch"), .cache = settings_bool(s, "loader.cache")};
+        .prefetch = (int)settings_int(s, "loader.prefetch")};
+    c->cache = settings_bool(s, "loader.cache");
+    c->cache_mb = settings_int(s, "loader.cache_mb");
     return judge(c, s, err);
 }
 

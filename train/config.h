@@ -13,13 +13,14 @@ struct train_config { /* strings are borrowed from the settings */
     struct loss_spec loss;
     struct optim_spec optim;
     struct augment augment;
-    struct loader_options loader;
+    struct loader_options loader; /* without its cache: who opens the data sets that */
     const struct ops *ops;
     enum dtype dtype;
     uint64_t seed;
     int epochs, batch, eval_batch, threads, virtual_shards, checkpoint_keep, vote_last;
     int64_t max_steps;
-    bool deterministic, sync_bn, overlap, resume, overwrite;
+    bool deterministic, sync_bn, overlap, resume, overwrite, cache;
+    int64_t cache_mb;
     double time_limit_s, checkpoint_every_s, timeout_s;
     size_t bucket_bytes;
 };

@@ -210,6 +210,7 @@ static int open_parts(struct trainer *t, struct error *err)
     t->c.ops->open(threads);
     t->c.augment.seed = t->c.seed;
     if (comm_agree(t->comm, open_network(t, err), err, "planning the network")) return -1;
+    if (pixel_cache_open(&t->c.loader.cache, t->data, t->comm, t->c.cache, t->c.cache_mb, err)) return -1;
     t->train_loader = loader_open(t->data, SPLIT_TRAIN, &t->c.augment, &t->c.loader);
     log_info("%s %s: %.1f M parameters, %.2f GMAC an image, %lld + %lld + %lld images of '%s'%s", t->c.backbone, t->c.method,
              (double)graph_parameter_count(t->graph) / 1e6, graph_macs(t->graph) / 1e9, (long long)t->train_count,
@@ -239,6 +240,7 @@ void trainer_close(struct trainer *t)
 {
     if (!t) return;
     loader_close(t->train_loader);
+    pixel_cache_close(t->c.loader.cache);
     buckets_close(t->buckets);
     optim_close(&t->optim);
     network_close(t->net);

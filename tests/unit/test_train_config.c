@@ -59,7 +59,7 @@ static void test_values(void)
         "train.seed=9007199254740991 train.epochs=11 train.batch=12 train.eval_batch=13 train.threads=14 train.virtual_shards=15 "
         "train.checkpoint_keep=16 train.vote_last=3 train.max_steps=5000000000 train.time_limit_s=18 train.checkpoint_every_s=19 "
         "train.overwrite=true train.resume=false train.backend=ref dist.backend=self dist.sync_bn=false dist.overlap=false "
-        "dist.timeout_s=20 dist.bucket_mb=0.5 loader.threads=21 loader.prefetch=22 loader.cache=false");
+        "dist.timeout_s=20 dist.bucket_mb=0.5 loader.threads=21 loader.prefetch=22 loader.cache=false loader.cache_mb=23");
     err = (struct error){0};
     EXPECT(train_config_read(&c, s, &err) == 0, "%s", err.message);
     EXPECT(!strcmp(c.backbone, "vgg16") && !strcmp(c.method, "baseline") && !strcmp(c.data, "D") && !strcmp(c.out, "O"), "strings");
@@ -75,7 +75,7 @@ static void test_values(void)
     EXPECT(c.checkpoint_keep == 16 && c.vote_last == 3 && c.max_steps == 5000000000, "counts");
     EXPECT(c.time_limit_s == 18 && c.checkpoint_every_s == 19 && c.timeout_s == 20 && c.bucket_bytes == 1 << 19, "times and sizes");
     EXPECT(c.overwrite && !c.resume && !c.sync_bn && !c.overlap && !c.deterministic, "switches");
-    EXPECT(c.loader.threads == 21 && c.loader.prefetch == 22 && !c.loader.cache, "loader");
+    EXPECT(c.loader.threads == 21 && c.loader.prefetch == 22 && !c.loader.cache && !c.cache && c.cache_mb == 23, "loader");
     settings_close(s);
 }
 
@@ -143,7 +143,7 @@ static void test_identity(void)
         "train.data=D", "train.out=O", "train.epochs=16", "train.threads=3", "train.virtual_shards=8", "train.max_steps=4",
         "train.time_limit_s=1", "train.checkpoint_every_s=1", "train.checkpoint_keep=3", "train.resume=false", "train.eval_batch=2",
         "train.stop_signal=none", "train.overwrite=true", "dist.bucket_mb=1", "dist.timeout_s=3", "dist.overlap=false",
-        "dist.backend=self", "loader.threads=2", "loader.prefetch=4", "loader.cache=false"};
+        "dist.backend=self", "loader.threads=2", "loader.prefetch=4", "loader.cache=false", "loader.cache_mb=1"};
     int rows = 0;
     for (size_t i = 0; i < sizeof decide / sizeof *decide; i++) EXPECT(changes_identity("", decide[i]), "%s", decide[i]);
     for (size_t i = 0; i < sizeof do_not / sizeof *do_not; i++) EXPECT(!changes_identity("", do_not[i]), "%s", do_not[i]);
