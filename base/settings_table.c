@@ -80,6 +80,7 @@ const struct setting_row settings_table[] = {
     {"pack.manifest", STRING, "", 0, 0, 0, "CSV with columns file, patient, covid, GGO, Csld, CrPa, AirBr, InSepThi (0 or 1), and split, figure if known"},
     {"pack.images", STRING, "", 0, 0, 0, "folder that the file names of the manifest are relative to; none = the manifest's own"},
     {"pack.preset", CHOICE, "none", 0, 0, "none|covid-ct|imagefolder", "layout of a known data set; imagefolder = a folder per class"},
+    {"pack.merge", STRING, "", 0, 0, 0, "instead: folders of shards to unite under a new split by patient, separated by commas"},
     {"pack.positive", STRING, "", 0, 0, 0, "imagefolder: the class that is COVID; empty = the one called covid, positive, 1 ..."},
     {"pack.patient", STRING, "", 0, 0, 0, "imagefolder: expression whose first group in a file's name is the patient"},
     {"pack.split", CHOICE, "keep", 0, 0, "keep|make", "make = divide patients 60/15/25, labels in proportion; also when none is given"},
@@ -91,6 +92,7 @@ const struct setting_row settings_table[] = {
     {"pack.by_figure", BOOL, "false", 0, 0, 0, "treat the source figure like a patient when checking the splits"},
     {"pack.filter", CHOICE, "none", 0, 0, "none|gzip", "lossless HDF5 filter of the pixels"},
     {"pack.colour", CHOICE, "auto", 0, 0, "auto|grey|rgb", "stored channels; auto = a shard is grey when all its pictures are"},
+    {"pack.window", STRING, "", 0, 0, 0, "what of DICOM (HU) and 16-bit grey becomes 0..255: lung, mediastinum, CENTRE/WIDTH; none = the file's own, or the high byte"},
     {"pack.afresh", BOOL, "false", 0, 0, 0, "begin anew instead of continuing an interrupted packing"},
     {"pack.threads", INT, "0", 0, 1024, 0, "threads per rank; 0 = the cores the rank may use"},
 
@@ -120,8 +122,6 @@ const struct setting_row settings_table[] = {
     /* bench: speed of this machine */
     {"bench.what", CHOICE, "train", 0, 0, "train|infer|load", "training steps, inference, or images from shards"},
     {"bench.data", STRING, "", 0, 0, 0, "load: folder of shards"},
-    {"bench.augment", CHOICE, "affine", 0, 0, "none|affine", "load: what is done to an image on its way to the network"},
-    {"bench.cache", BOOL, "true", 0, 0, 0, "load: images for the network come from the cache, not from shards"},
     {"bench.backbone", CHOICE, "resnet18", 0, 0, BACKBONES "|all", "convolutional network under the head"},
     {"bench.batch", INT, "16", 1, 65536, 0, "images per step"},
     {"bench.steps", INT, "5", 1, 1000000, 0, "measured steps; load: passes over the training split"},

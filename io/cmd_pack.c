@@ -11,6 +11,7 @@
 #include "dist/comm.h"
 #include "io/commands.h"
 #include "io/dataset_summary.h"
+#include "io/merge.h"
 #include "io/pack.h"
 
 enum { LONGEST_WAIT_S = 86400 }; /* a rank waits for the slowest one; a launcher ends all when one dies */
@@ -26,9 +27,12 @@ static char *image_folder(struct settings *s)
 
 static int check_settings(struct settings *s, const struct pack_options *o, struct error *err)
 {
+    if (*err->message) return -1; /* a setting that cannot be read */
     if (!*o->out) return settings_missing(&command_pack, "pack.out", "where shall the shards go?", err);
-    if (o->preset && *o->manifest) return error_set(err, "pack.preset and pack.manifest exclude each other");
-    if (!o->preset && !*o->manifest) return settings_missing(&command_pack, "pack.preset", "which pictures, with what labels? (or pack.manifest)", err);
+    bool merge = *settings_string(s, "pack.merge");
+    if ((o->preset != PRESET_NONE) + (*o->manifest != 0) + merge > 1) return error_set(err, "pack.preset, pack.manifest and pack.merge exclude each other");
+    if (!o->preset && !*o->manifest && !merge)
+        return settings_missing(&command_pack, "pack.preset", "which pictures, with what labels? (or pack.manifest, or pack.merge)", err);
     if (o->preset && !*settings_string(s, "pack.in"))
         return settings_missing(&command_pack, "pack.in", "the preset needs the data set's folder", err);
     return !o->gzip || o->size ? 0 : error_set(err, "pack.filter = gzip needs images of one size (pack.size)");
@@ -57,9 +61,11 @@ static int print_result(const struct pack_options *o, const struct pack_result *
     return 0;
 }
 
-static struct pack_options read_options(const struct settings *s, const char *folder)
+static struct pack_options read_options(const struct settings *s, const char *folder, struct error *err)
 {
     const char *colour = settings_string(s, "pack.colour"), *preset = settings_string(s, "pack.preset");
+    struct image_window window = {0, 0};
+    image_window_parse(&window, settings_string(s, "pack.window"), err); /* check_settings sees the error */
     return (struct pack_options){.folder = folder,
                                  .manifest = settings_string(s, "pack.manifest"),
                                  .preset = !strcmp(preset, "covid-ct")      ? PRESET_COVID_CT
@@ -75,6 +81,7 @@ static struct pack_options read_options(const struct settings *s, const char *fo
                                  .strict = settings_bool(s, "pack.strict"),
                                  .by_figure = settings_bool(s, "pack.by_figure"),
                                  .gzip = !strcmp(settings_string(s, "pack.filter"), "gzip"),
+                                 .window = window,
                                  .colour = !strcmp(colour, "grey") ? PACK_GREY : !strcmp(colour, "rgb") ? PACK_RGB : PACK_AUTO,
                                  .afresh = settings_bool(s, "pack.afresh")};
 }
@@ -97,10 +104,30 @@ static int pack(const struct pack_options *o, struct error *err)
     return status;
 }
 
+/* Without --size the stored pixels stay as they are. A picture is resized once only, from its original. */
+static int settle_size(struct pack_options *o, const struct settings *s, struct error *err)
+{
+    int stored = merge_size(o->merge);
+    bool asked = strcmp(settings_origin(s, "pack.size"), "default") != 0;
+    if (!asked && stored < 0) return error_set(err, "pack.merge: the data sets store images of different sizes (--size, when they have original size)");
+    if (asked && stored != 0 && stored != o->size)
+        return error_set(err, "pack.merge: images of %d pixels a side are not resized again; pack the pictures instead", stored);
+    if (!asked) o->size = stored;
+    return 0;
+}
+
+static int open_merge(struct pack_options *o, const struct settings *s, struct merge **merge, struct error *err)
+{
+    *merge = NULL;
+    if (!*settings_string(s, "pack.merge")) return 0;
+    o->merge = *merge = merge_open(settings_string(s, "pack.merge"), err);
+    return *merge ? settle_size(o, s, err) : -1;
+}
+
 static int run(struct settings *s, struct error *err)
 {
     char *folder = image_folder(s);
-    struct pack_options o = read_options(s, folder);
+    struct pack_options o = read_options(s, folder, err);
     int status = check_settings(s, &o, err);
     o.comm = status ? NULL : comm_open("auto", LONGEST_WAIT_S, err);
     if (!o.comm) {
@@ -108,7 +135,10 @@ static int run(struct settings *s, struct error *err)
         return status ? status : -1;
     }
     omp_set_num_threads(threads_of_rank((int)settings_int(s, "pack.threads"), comm_local_size(o.comm)));
-    status = pack(&o, err);
+    struct merge *merge;
+    status = comm_agree(o.comm, open_merge(&o, s, &merge, err), err, "opening what shall be merged");
+    if (!status) status = pack(&o, err);
+    merge_close(merge);
     comm_close(o.comm);
     mem_free(folder);
     return status;
@@ -117,6 +147,6 @@ static int run(struct settings *s, struct error *err)
 const struct command command_pack = {.name = "pack",
                                      .groups = "pack",
                                      .summary = "image folder and CSV to HDF5 shards, split by patient, on any number of ranks",
-                                     .usage = "--preset covid-ct|imagefolder --in DIR | --manifest FILE.csv [--images DIR]  --out DIR [--name NAME] [--size PIXELS]",
+                                     .usage = "--preset covid-ct|imagefolder --in DIR | --manifest FILE.csv [--images DIR] | --merge DIR,DIR  --out DIR [--name NAME] [--size PIXELS]",
                                      .on_ranks = true,
                                      .run = run};

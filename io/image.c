@@ -3,15 +3,33 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "io/image_dicom.h"
 #include "io/image_private.h"
+
+const char *const image_format_names[] = {"unknown", "PNG", "JPEG", "TIFF", "DICOM"};
 
 enum image_format image_format_of(const uint8_t *data, size_t bytes)
 {
     if (bytes >= 8 && !memcmp(data, "\x89PNG\r\n\x1a\n", 8)) return IMAGE_PNG;
     if (bytes >= 3 && !memcmp(data, "\xFF\xD8\xFF", 3)) return IMAGE_JPEG;
+    if (bytes >= 4 && (!memcmp(data, "II*\0", 4) || !memcmp(data, "MM\0*", 4) || !memcmp(data, "II+\0", 4) || !memcmp(data, "MM\0+", 4))) return IMAGE_TIFF;
+    if (bytes >= IMAGE_HEAD_BYTES && !memcmp(data + 128, "DICM", 4)) return IMAGE_DICOM;
+    return IMAGE_UNKNOWN;
+}
+
+enum image_format image_format_of_name(const char *name)
+{
+    static const struct {
+        const char *end;
+        enum image_format format;
+    } known[] = {{".png", IMAGE_PNG}, {".jpg", IMAGE_JPEG}, {".jpeg", IMAGE_JPEG}, {".tif", IMAGE_TIFF}, {".tiff", IMAGE_TIFF}, {".dcm", IMAGE_DICOM}};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < sizeof known / sizeof *known; i++)
+        if (!strcasecmp(dot, known[i].end)) return known[i].format;
     return IMAGE_UNKNOWN;
 }
 
@@ -23,8 +41,7 @@ int image_check_size(int64_t height, int64_t width, const char *name, struct err
                      IMAGE_PIXELS_MAX >> 20);
 }
 
-/* An RGB picture whose three channels are equal everywhere becomes one channel. */
-static void simplify_grey(struct image *image)
+void image_simplify_grey(struct image *image)
 {
     if (image->channels != 3) return;
     size_t count = (size_t)image->height * (size_t)image->width;
@@ -35,19 +52,41 @@ static void simplify_grey(struct image *image)
     image->channels = 1;
 }
 
-int image_decode(struct image *image, const uint8_t *data, size_t bytes, const char *name, struct error *err)
+static int decode_dicom(struct image *image, const uint8_t *data, size_t bytes, const char *name, const struct image_window *window, struct error *err)
 {
+#ifdef LADNN_HAVE_DCMTK
+    const char *why = dicom_decode(data, bytes, window->centre, window->width, IMAGE_PIXELS_MAX, mem_zero, &image->pixels, &image->height, &image->width);
+    image->channels = 1;
+    return why ? error_set(err, "%s: a DICOM file %s", name, why) : 0;
+#else
+    (void)image, (void)data, (void)bytes, (void)window;
+    error_set(err, "%s: a DICOM file, and this ladnn was built without DCMTK", name);
+    return error_hint(err, "install libdcmtk-dev and build again");
+#endif
+}
+
+/* A window must see all bits of a grey level. */
+static int decode_png(struct image *image, const uint8_t *data, size_t bytes, const char *name, const struct image_window *window, struct error *err)
+{
+    if (!(window->width > 0 && png_depth(data, bytes) == 16) && image_decode_png_fast(image, data, bytes)) return 0;
+    return image_decode_png(image, data, bytes, name, window, err);
+}
+
+int image_decode(struct image *image, const uint8_t *data, size_t bytes, const char *name, const struct image_window *window, struct error *err)
+{
+    static const struct image_window none = {0, 0};
     *image = (struct image){0};
     int status = -1;
+    if (!window) window = &none;
     switch (image_format_of(data, bytes)) {
-    case IMAGE_PNG:
-        status = image_decode_png_fast(image, data, bytes) ? 0 : image_decode_png(image, data, bytes, name, err);
-        break;
+    case IMAGE_PNG: status = decode_png(image, data, bytes, name, window, err); break;
     case IMAGE_JPEG: status = image_decode_jpeg(image, data, bytes, name, err); break;
-    case IMAGE_UNKNOWN: error_set(err, "%s: %s", name, bytes ? "neither PNG nor JPEG" : "an empty file");
+    case IMAGE_TIFF: status = image_decode_tiff(image, data, bytes, name, window, err); break;
+    case IMAGE_DICOM: status = decode_dicom(image, data, bytes, name, window, err); break;
+    case IMAGE_UNKNOWN: error_set(err, "%s: %s", name, bytes ? "neither PNG, JPEG, TIFF nor DICOM" : "an empty file");
     }
     if (status) image_free(image);
-    else simplify_grey(image);
+    else image_simplify_grey(image);
     return status;
 }
 

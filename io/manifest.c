@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "io/image.h"
 #include "io/manifest_private.h"
 
 /* ---- names ---- */
@@ -56,8 +57,7 @@ void name_index_free(struct name_index *index)
 
 bool manifest_is_image_name(const char *name)
 {
-    const char *dot = strrchr(name, '.');
-    return dot && (!strcasecmp(dot, ".png") || !strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg"));
+    return image_format_of_name(name) != IMAGE_UNKNOWN;
 }
 
 /* ---- rows ---- */

@@ -44,7 +44,7 @@ static void skip(struct walk *w, const char *path, const char *why)
 /* By name, else by its first bytes. */
 static bool is_image(const char *path)
 {
-    uint8_t head[16];
+    uint8_t head[IMAGE_HEAD_BYTES];
     if (manifest_is_image_name(path)) return true;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     ssize_t got = fd < 0 ? 0 : read(fd, head, sizeof head);

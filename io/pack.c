@@ -19,6 +19,7 @@
 #include "base/memory.h"
 #include "dist/comm.h"
 #include "io/manifest_private.h"
+#include "io/merge.h"
 #include "io/pack_private.h"
 #include "io/shard.h"
 #include "io/split.h"
@@ -254,6 +255,17 @@ static bool any_empty(const struct run *r, const struct part_list *list)
     return false;
 }
 
+/* All ranks must know what rank 0 knows to be bad. */
+static void share_bad(struct run *r)
+{
+    uint8_t *bad = mem_zero((size_t)r->m.count);
+    for (int i = 0; r->root && i < r->m.count; i++) bad[i] = r->v[i].why != NULL;
+    comm_broadcast(r->o->comm, bad, (size_t)r->m.count, 0, "sharing what is bad");
+    for (int i = 0; i < r->m.count; i++)
+        if (bad[i] && !r->v[i].why) r->v[i].why = mem_string("unreadable");
+    mem_free(bad);
+}
+
 static int make_parts(struct run *r, struct part_list *list, struct error *err)
 {
     struct comm *c = r->o->comm;
@@ -269,10 +281,7 @@ static int make_parts(struct run *r, struct part_list *list, struct error *err)
             r->result->resumed = (int64_t)sum;
         }
         if (status || !comm_any(c, r->root && any_empty(r, list), "looking for empty shards")) return status;
-        for (int i = 0; i < r->m.count; i++) { /* all ranks must know what is bad */
-            bool bad = comm_any(c, r->v[i].why != NULL, "sharing what is bad");
-            if (bad && !r->v[i].why) r->v[i].why = mem_string("unreadable");
-        }
+        share_bad(r);
         pack_parts_free(list);
     }
 }
@@ -294,6 +303,7 @@ static int pack_rows(struct run *r, struct error *err)
 static int read_manifest(struct run *r, struct error *err)
 {
     const struct pack_options *o = r->o;
+    if (o->merge) return manifest_read_merge(&r->m, o->merge, err);
     switch (o->preset) {
     case PRESET_COVID_CT: return manifest_read_covid_ct(&r->m, o->folder, err);
     case PRESET_IMAGEFOLDER: return manifest_read_folder(&r->m, &o->rules, o->folder, err);
@@ -330,8 +340,10 @@ int pack_run(struct pack_result *result, const struct pack_options *o, struct er
     static const char *const colours[] = {"auto", "grey", "rgb"}, *const presets[] = {"none", "covid-ct", "imagefolder"};
     struct run r = {.o = o, .result = result, .lock = -1, .root = comm_rank(o->comm) == 0};
     *result = (struct pack_result){0};
-    r.settings = mem_format("preset=%s size=%d shards=%d filter=%s by_figure=%s colour=%s", presets[o->preset], o->size,
-                            o->shards, o->gzip ? "gzip" : "none", o->by_figure ? "true" : "false", colours[o->colour]);
+    char *window = o->window.width > 0 ? mem_format(" window=%.17g/%.17g", o->window.centre, o->window.width) : mem_string("");
+    r.settings = mem_format("%s=%s size=%d shards=%d filter=%s by_figure=%s colour=%s%s", o->merge ? "source" : "preset", o->merge ? "merge" : presets[o->preset], o->size,
+                            o->shards, o->gzip ? "gzip" : "none", o->by_figure ? "true" : "false", colours[o->colour], window);
+    mem_free(window);
     char *hidden = mem_format(".%s-packing", o->name);
     r.staging = path_join(o->out, hidden);
     int status = comm_agree(o->comm, r.root ? begin(&r, err) : 0, err, "reading the manifest");

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "base/text.h"
+#include "io/image_window.h"
 #include "io/manifest.h"
 
 struct comm;
@@ -14,6 +15,7 @@ struct pack_options {
     const char *folder;   /* images are here */
     enum pack_preset preset;
     const char *manifest;        /* CSV, with PRESET_NONE */
+    const struct merge *merge;   /* instead of all these: data sets that are there (io/merge.h); NULL: none */
     struct folder_rules rules;   /* of PRESET_IMAGEFOLDER */
     bool make_split;             /* also when the manifest has one; made anyway when it has none */
     uint64_t seed;               /* of the split */
@@ -21,6 +23,7 @@ struct pack_options {
     int size;    /* 0 = original */
     int shards;  /* per split; 0 = one per 512 images (128 of original size) */
     bool strict, by_figure, gzip;
+    struct image_window window; /* of DICOM and 16-bit pictures */
     enum pack_colour colour; /* auto: a shard is grey when all its pictures are */
     bool afresh; /* do not continue an interrupted packing */
     struct comm *comm;

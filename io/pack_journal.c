@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "io/merge.h"
 #include "io/pack_private.h"
 #include "io/shard_format.h"
 
@@ -92,16 +93,30 @@ static bool parse(struct verdict *found, char *text, size_t bytes, const struct 
     return true;
 }
 
+static bool file_unchanged(const char *folder, const struct manifest_row *row, const struct verdict *found)
+{
+    struct stat now;
+    char *path = path_join(folder, row->file);
+    bool same = !stat(path, &now) && now.st_size == found->file_bytes &&
+                (int64_t)now.st_mtim.tv_sec * 1000000000 + now.st_mtim.tv_nsec == found->modified_ns;
+    mem_free(path);
+    return same;
+}
+
+static bool merged_unchanged(const struct merge *m, const struct manifest_row *row, const struct verdict *found)
+{
+    uint8_t sha256[32];
+    int64_t bytes, checksum;
+    merge_state(m, row->line, sha256, &bytes, &checksum);
+    return !memcmp(sha256, found->sha256, 32) && bytes == found->file_bytes && checksum == found->modified_ns;
+}
+
 static bool sources_unchanged(const struct pack_job *job, const struct part *part, const struct verdict *found, struct text *why)
 {
     for (int i = 0; i < part->images; i++) {
-        struct stat now;
-        const char *file = job->m->rows[part->rows[i]].file;
-        char *path = path_join(job->o->folder, file);
-        bool same = !stat(path, &now) && now.st_size == found[i].file_bytes &&
-                    (int64_t)now.st_mtim.tv_sec * 1000000000 + now.st_mtim.tv_nsec == found[i].modified_ns;
-        mem_free(path);
-        if (!same) return text_add(why, "%s has changed", file), false;
+        const struct manifest_row *row = &job->m->rows[part->rows[i]];
+        if (!(job->o->merge ? merged_unchanged(job->o->merge, row, &found[i]) : file_unchanged(job->o->folder, row, &found[i])))
+            return text_add(why, "%s has changed", row->file), false;
     }
     return true;
 }

@@ -15,18 +15,19 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "dist/comm.h"
+#include "io/merge.h"
 #include "io/pack_private.h"
 #include "io/shard.h"
 
 static const int64_t PART_BYTES_MAX = 1ll << 30;
 
-int pack_decode(struct image *image, struct verdict *v, const char *folder, const char *file, struct error *err)
+int pack_decode(struct image *image, struct verdict *v, const struct pack_options *o, const char *file, struct error *err)
 {
     uint8_t *data;
     size_t bytes;
     struct stat info;
     *image = (struct image){0};
-    char *path = path_join(folder, file);
+    char *path = path_join(o->folder, file);
     int status = stat(path, &info) ? error_set(err, "%s: %m", path) : 0;
     if (!status && !S_ISREG(info.st_mode)) status = error_set(err, "%s: not a file", path); /* a pipe would wait for a writer */
     if (!status) status = file_read(&data, &bytes, path, err);
@@ -35,7 +36,7 @@ int pack_decode(struct image *image, struct verdict *v, const char *folder, cons
         v->modified_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
         v->format = image_format_of(data, bytes);
         sha256_of(v->sha256, data, bytes);
-        status = image_decode(image, data, bytes, path, err);
+        status = image_decode(image, data, bytes, path, &o->window, err);
         mem_free(data);
     }
     mem_free(path);
@@ -65,11 +66,25 @@ static void to_grey(struct image *image)
     image->channels = 1;
 }
 
+/* An image that was packed before. */
+static int take_merged(struct image *image, const struct pack_job *job, int row, struct error *err)
+{
+    struct verdict *v = &job->v[row];
+    int number = job->m->rows[row].line;
+    merge_state(job->o->merge, number, v->sha256, &v->file_bytes, &v->modified_ns);
+    if (merge_read(image, job->o->merge, number, err)) return -1;
+    image_simplify_grey(image);
+    v->height = image->height;
+    v->width = image->width;
+    v->channels = image->channels;
+    return 0;
+}
+
 static int decode_row(struct image *image, const struct pack_job *job, int row, struct error *err)
 {
     const struct pack_options *o = job->o;
     struct image whole;
-    if (pack_decode(&whole, &job->v[row], o->folder, job->m->rows[row].file, err)) return -1;
+    if (o->merge ? take_merged(&whole, job, row, err) : pack_decode(&whole, &job->v[row], o, job->m->rows[row].file, err)) return -1;
     if (o->colour == PACK_GREY) to_grey(&whole);
     *image = whole;
     if (o->size && (whole.height != o->size || whole.width != o->size)) {
@@ -81,7 +96,7 @@ static int decode_row(struct image *image, const struct pack_job *job, int row, 
 }
 
 /* `images` (part->images): empty where the file cannot be read. With strict the first such file is an error. */
-static int decode_part(struct image *images, const struct pack_job *job, const struct part *part, int64_t *done,
+static int decode_part(struct image *images, struct pack_job *job, const struct part *part, int64_t *done,
                        struct progress *progress, struct error *err)
 {
     int64_t bytes = 0;
@@ -104,7 +119,10 @@ static int decode_part(struct image *images, const struct pack_job *job, const s
                 error_set(err, "the pictures of one shard are more than %d MiB", (int)(PART_BYTES_MAX >> 20));
                 error_hint(err, "ask for more shards (--shards), or a smaller --size");
             }
-            progress_update(progress, ++*done, "images");
+            job->images_read++;
+            job->bytes_read += v->file_bytes;
+            double seconds = clock_s() - progress->started_s + 1e-9;
+            progress_update(progress, ++*done, "images, %.0f img/s, %.1f MB/s", (double)job->images_read / seconds, (double)job->bytes_read / 1e6 / seconds);
         }
     }
     return failed ? -1 : 0;

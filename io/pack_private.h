@@ -13,10 +13,10 @@ struct verdict { /* on the file of a manifest row */
     enum image_format format;
     uint8_t sha256[32], look[LOOK_BYTES];
     int height, width, channels;      /* of the file; 3 with equal planes counts as 1 */
-    int64_t file_bytes, modified_ns;  /* to see whether it changed since */
+    int64_t file_bytes, modified_ns;  /* to see whether it changed since; of a merged image bytes and checksum */
 };
 /* Reads the file, hashes it, decodes it and makes it grey where it is. Thread safe. */
-int pack_decode(struct image *image, struct verdict *v, const char *folder, const char *file, struct error *err);
+int pack_decode(struct image *image, struct verdict *v, const struct pack_options *o, const char *file, struct error *err);
 void pack_verdicts_free(struct verdict *v, int count);
 
 /* ---- parts ---- */
@@ -43,6 +43,7 @@ struct pack_job {
     const struct manifest *m;
     struct verdict *v;    /* (m->count); this rank fills in those of its parts */
     const char *staging, *settings;
+    int64_t images_read, bytes_read; /* by this rank, of the files */
 };
 /* The part's verdicts and shard from an earlier run, when the journal has them, the files have not changed since and the shard
  * is whole. Says why not in `why` (when there is a record at all). */

@@ -11,9 +11,8 @@
 
 static bool is_misnamed(const char *file, enum image_format format)
 {
-    const char *dot = strrchr(file, '.');
-    if (!dot) return false;
-    return format == IMAGE_JPEG ? !strcasecmp(dot, ".png") : !strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg");
+    enum image_format promised = image_format_of_name(file);
+    return promised != IMAGE_UNKNOWN && promised != format;
 }
 
 static void report_unreadable(struct pack_result *result, const struct manifest *m, const struct verdict *v)
@@ -38,7 +37,7 @@ static void report_misnamed(struct pack_result *result, const struct manifest *m
             result->misnamed++;
             text_add(&list, "  ");
             text_add_name(&list, m->rows[i].file);
-            text_add(&list, " holds %s data\n", v[i].format == IMAGE_JPEG ? "JPEG" : "PNG");
+            text_add(&list, " holds %s data\n", image_format_names[v[i].format]);
         }
     text_add(&result->report, "images whose name says another format, read by content: %" PRId64 "\n%s", result->misnamed,
              list.length ? list.data : "");

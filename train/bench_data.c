@@ -4,7 +4,7 @@
  * taking turns within a pass:
  *   copy      memcpy of every image's bytes from one block of memory into the batch's buffer: what the machine can do at all
  *   shards    dataset_read into the same buffer, page cache warm: what streaming costs
- *   cached    the bytes from the loader's kind of cache (one block per image) into the buffer
+ *   cached    the bytes from the cache that the ranks of a host share (io/pixel_cache.h) into the buffer
  *   network   loader_next: read (cached), augmented to float, ready for the network; images/s only */
 #include "train/bench_data.h"
 
@@ -18,7 +18,9 @@
 #include "base/settings.h"
 #include "base/text.h"
 #include "base/threads.h"
+#include "dist/comm.h"
 #include "io/loader.h"
+#include "io/pixel_cache.h"
 #include "io/sampler.h"
 
 enum kind { COPY, SHARDS, CACHED, NETWORK, KINDS };
@@ -31,7 +33,8 @@ struct load {
     size_t *at;            /* (images + 1): where each image would lie in `block` */
     uint8_t *block, *to;   /* source of the plain copy; one batch */
     size_t largest;        /* bytes of the largest image: a batch's buffer has room for `batch` of those */
-    struct image *cache;
+    struct comm *comm;
+    struct pixel_cache *cache;
     struct loader *loader;
     double *seconds[KINDS];
     struct error err;
@@ -47,7 +50,7 @@ static void fetch(struct load *l, enum kind kind, int64_t item, uint8_t *to)
     struct image image = {.pixels = to};
     struct error err;
     if (kind == COPY) memcpy(to, l->block + l->at[item], bytes_of(l, item));
-    if (kind == CACHED) memcpy(to, l->cache[item].pixels, bytes_of(l, item));
+    if (kind == CACHED && pixel_cache_get(&image, l->cache, SPLIT_TRAIN, item, &err) == 1) memcpy(to, image.pixels, bytes_of(l, item));
     if (kind == SHARDS && dataset_read(l->data, SPLIT_TRAIN, item, &image, &err))
 #pragma omp critical(bench_error)
         l->err = err;
@@ -72,34 +75,39 @@ static void run_network(struct load *l, uint64_t epoch)
     mem_free(counts);
 }
 
-static void open_load(struct load *l, const struct settings *s)
+static int open_load(struct load *l, const struct settings *s, struct error *err)
 {
     struct augment augment = {.recipe = AUGMENT_AFFINE, .size = (int)settings_int(s, "bench.size"), .flip = 0.5, .scale_min = 0.8,
                               .scale_max = 1.2, .shear_degrees = 0.2, .seed = 1};
-    struct loader_options options = {.threads = l->threads, .prefetch = 2, .cache = true};
+    struct loader_options options = {.threads = l->threads, .prefetch = 2};
+    l->comm = comm_open("self", 60, err);
+    if (!l->comm || pixel_cache_open(&l->cache, l->data, l->comm, true, 0, err)) return -1;
+    if (!l->cache) return error_set(err, "the data set does not fit in half of the free memory");
+    options.cache = l->cache;
     l->order = NEW_ARRAY(int64_t, l->images);
     l->at = NEW_ARRAY(size_t, l->images + 1);
-    l->cache = NEW_ARRAY(struct image, l->images);
     for (int64_t i = 0; i < l->images; i++) {
         const struct shard_item *item = dataset_item(l->data, SPLIT_TRAIN, i);
         size_t bytes = (size_t)item->height * (size_t)item->width * (size_t)item->channels;
         l->at[i + 1] = l->at[i] + bytes;
         if (bytes > l->largest) l->largest = bytes;
-        struct error err;
-        if (dataset_read(l->data, SPLIT_TRAIN, i, &l->cache[i], &err)) l->err = err; /* also warms the page cache */
+        struct image view;
+        if (pixel_cache_get(&view, l->cache, SPLIT_TRAIN, i, err) < 0) return -1; /* also warms the page cache */
     }
     l->block = mem_zero(l->at[l->images]);
     l->to = mem_zero(l->largest * (size_t)l->batch);
     for (int k = 0; k < KINDS; k++) l->seconds[k] = NEW_ARRAY(double, l->passes);
     l->loader = loader_open(l->data, SPLIT_TRAIN, &augment, &options);
+    return 0;
 }
 
 static void close_load(struct load *l)
 {
     loader_close(l->loader);
-    for (int64_t i = 0; i < l->images && l->cache; i++) image_free(&l->cache[i]);
+    pixel_cache_close(l->cache);
+    if (l->comm) comm_close(l->comm);
     for (int k = 0; k < KINDS; k++) mem_free(l->seconds[k]);
-    void *all[] = {l->order, l->at, l->cache, l->block, l->to};
+    void *all[] = {l->order, l->at, l->block, l->to};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
     dataset_close(l->data);
 }
@@ -175,11 +183,13 @@ int bench_load(const struct settings *s, struct error *err)
         return error_set(err, "%s: no training images", path);
     }
     omp_set_num_threads(l.threads);
-    open_load(&l, s);
-    if (!*l.err.message) measure(&l);
-    bool failed = *l.err.message;
-    if (failed) *err = l.err;
-    else print(&l, settings_bool(s, "bench.json"));
+    int status = open_load(&l, s, err);
+    if (!status) measure(&l);
+    if (!status && *l.err.message) {
+        *err = l.err;
+        status = -1;
+    }
+    if (!status) print(&l, settings_bool(s, "bench.json"));
     close_load(&l);
-    return failed ? -1 : 0;
+    return status;
 }

@@ -8,7 +8,7 @@ cd "$root" || exit 1
 # offenders FOLDERS PATTERN: lines of sources in those folders that match.
 offenders() {
   local folders=$1 pattern=$2
-  grep -rnE --include=*.c --include=*.h --include=*.inc -- "$pattern" $folders
+  grep -rnE --include=*.c --include=*.cc --include=*.h --include=*.inc -- "$pattern" $folders
 }
 forbid() { # text, folders, pattern, [exception pattern]
   local found
@@ -32,7 +32,7 @@ forbid "jobs includes base and the rooms' commands" jobs '#include "(ops|dist|mo
 forbid "ops/ref does not know ops/cpu" ops/ref '#include "ops/cpu/'
 forbid "who runs is known in ops.c alone" "models train" 'ops/(cpu|ref|cuda)/|ops_(cpu|ref|cuda)\b'
 forbid "libconfig belongs to base" "io ops dist models train jobs" '<libconfig'
-forbid "HDF5, PNG and JPEG belong to io" "base ops dist models train jobs" '<(hdf5|png|jpeglib)' 'jobs/cmd_doctor'
+forbid "HDF5 and picture formats belong to io" "base ops dist models train jobs" '<(hdf5|png|jpeglib|tiffio|dcmtk)' 'jobs/cmd_doctor'
 forbid "oneDNN belongs to ops/cpu" "base io ops/ref dist models train jobs" 'dnnl' 'LADNN_|doctor'
 forbid "MPI belongs to dist" "base io ops models train jobs" '<mpi\.h>|[^O]MPI_[A-Z]' 'LADNN_|doctor'
 forbid "malloc belongs to base/memory.c" "base io ops dist models train jobs" '[^_a-z](malloc|calloc|realloc|free|strdup)\(' '^base/memory.c|H5free|"|\*'

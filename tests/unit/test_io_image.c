@@ -52,7 +52,7 @@ static void test_round_trips(void)
         write_file("a.png", &image, 0);
         read_file("a.png", &data, &bytes);
         EXPECT(image_format_of(data, bytes) == IMAGE_PNG, " ");
-        EXPECT(image_decode(&got, data, bytes, "a.png", &err) == 0, "%s", err.message);
+        EXPECT(image_decode(&got, data, bytes, "a.png", NULL, &err) == 0, "%s", err.message);
         EXPECT(got.height == height && got.width == width && got.channels == channels, " ");
         EXPECT(memcmp(got.pixels, image.pixels, count) == 0, "PNG keeps every pixel");
         image_free(&got);
@@ -60,7 +60,7 @@ static void test_round_trips(void)
         write_file("a.jpg", &smooth, 95);
         read_file("a.jpg", &data, &bytes);
         EXPECT(image_format_of(data, bytes) == IMAGE_JPEG, " ");
-        EXPECT(image_decode(&got, data, bytes, "a.jpg", &err) == 0, "%s", err.message);
+        EXPECT(image_decode(&got, data, bytes, "a.jpg", NULL, &err) == 0, "%s", err.message);
         for (size_t k = 0; k < count; k++)
             if (abs(got.pixels[k] - smooth.pixels[k]) > worst) worst = abs(got.pixels[k] - smooth.pixels[k]);
         EXPECT(worst <= 6, "JPEG at quality 95 is off by %d", worst);
@@ -84,7 +84,7 @@ static void test_damage(const char *name, int quality)
     for (size_t length = 0; length < bytes; length++) {
         struct error err = {0};
         uint8_t *cut = memcpy(mem_alloc(length), data, length); /* its own block: reading past its end is seen */
-        EXPECT(image_decode(&got, cut, length, name, &err) == -1, "%s cut to %zu of %zu bytes was read", name, length, bytes);
+        EXPECT(image_decode(&got, cut, length, name, NULL, &err) == -1, "%s cut to %zu of %zu bytes was read", name, length, bytes);
         EXPECT(strstr(err.message, name) && !got.pixels, "%s", err.message);
         mem_free(cut);
     }
@@ -92,7 +92,7 @@ static void test_damage(const char *name, int quality)
         struct error err = {0};
         uint8_t kept = data[i];
         data[i] ^= (uint8_t)(1u << random_below(&r, 8));
-        int status = image_decode(&got, data, bytes, name, &err);
+        int status = image_decode(&got, data, bytes, name, NULL, &err);
         EXPECT(status == 0 ? got.pixels != NULL : *err.message && !got.pixels, "byte %zu", i);
         *(status ? &refused : &read) += 1;
         image_free(&got);
@@ -108,7 +108,7 @@ static void expect_refused(const uint8_t *data, size_t bytes, const char *text)
 {
     struct error err = {0};
     struct image got;
-    EXPECT(image_decode(&got, data, bytes, "x", &err) == -1, "%s was read", text);
+    EXPECT(image_decode(&got, data, bytes, "x", NULL, &err) == -1, "%s was read", text);
     EXPECT_TEXT(err.message, text);
 }
 
@@ -119,7 +119,7 @@ static void test_refusals(void)
                                    0xEA, 0x60, 8, 0, 0, 0, 0, 0xA5, 0xB9, 0x2A, 0x9E, 0, 0, 0, 1, 'I', 'D', 'A', 'T'};
     expect_refused(huge, 0, "an empty file");
     expect_refused(huge, sizeof huge, "60000x60000 pixels are more than 64 megapixels");
-    expect_refused((const uint8_t *)"GIF89a........", 14, "neither PNG nor JPEG");
+    expect_refused((const uint8_t *)"GIF89a........", 14, "neither PNG, JPEG, TIFF nor DICOM");
 }
 
 static void decode_file(struct image *got, const char *name)
@@ -128,7 +128,7 @@ static void decode_file(struct image *got, const char *name)
     uint8_t *data;
     size_t bytes;
     read_file(name, &data, &bytes);
-    EXPECT(image_decode(got, data, bytes, name, &err) == 0, "%s", err.message);
+    EXPECT(image_decode(got, data, bytes, name, NULL, &err) == 0, "%s", err.message);
     mem_free(data);
 }
 
@@ -203,7 +203,7 @@ static void test_kinds(const char *tests)
         struct image got;
         EXPECT(sscanf(line, "%63s %d %64s", name, &channels, want) == 3, "%s", line);
         read_file(name, &data, &bytes);
-        int refused = image_decode(&got, data, bytes, name, &err);
+        int refused = image_decode(&got, data, bytes, name, NULL, &err);
         if (!refused) {
             sha256_of(digest, got.pixels, (size_t)(got.height * got.width * got.channels));
             hash_hex(hex, digest);

@@ -104,10 +104,20 @@ static void check_pass(struct loader *l, const int64_t *order, const int *counts
     EXPECT(batch.wait_s >= 0 && batch.wait_s < 60, "wait %g s", batch.wait_s);
 }
 
+static struct comm *alone;
+
+static struct pixel_cache *cache_of(struct dataset *d, bool wanted)
+{
+    struct pixel_cache *cache = NULL;
+    struct error err = {"", ""};
+    EXPECT(pixel_cache_open(&cache, d, alone, wanted, 0, &err) == 0 && (cache != NULL) == wanted, "%s", err.message);
+    return cache;
+}
+
 static void test_passes(struct dataset *d, int threads, int prefetch, bool cache)
 {
     struct augment a = recipe();
-    struct loader_options options = {threads, prefetch, cache};
+    struct loader_options options = {threads, prefetch, cache_of(d, cache)};
     struct loader *l = loader_open(d, SPLIT_TRAIN, &a, &options);
     int64_t order[IMAGES];
     int even[] = {8, 8, 8, 8, 5}, uneven[] = {1, 0, 16, 0, 0, 3, 17}, none[] = {0, 0};
@@ -122,13 +132,14 @@ static void test_passes(struct dataset *d, int threads, int prefetch, bool cache
     check_pass(l, order, none, 2, false, 0);
     check_pass(l, order, none, 0, false, 0);
     loader_close(l);
+    pixel_cache_close(options.cache);
 }
 
 /* Starting over in the middle, and closing in the middle or before a start. */
 static void test_dropped(struct dataset *d)
 {
     struct augment a = recipe();
-    struct loader_options options = {3, 2, false};
+    struct loader_options options = {3, 2, NULL};
     struct error err = {"", ""};
     int64_t order[IMAGES];
     int counts[] = {8, 8, 8, 8, 5};
@@ -160,7 +171,7 @@ static void test_error(struct dataset *d, const char *folder)
     damage(folder, 12);
     damage(folder, 10);
     for (int threads = 1; threads <= 4; threads++) {
-        struct loader_options options = {threads, 2, threads % 2 == 0};
+        struct loader_options options = {threads, 2, cache_of(d, threads % 2 == 0)};
         struct loader *l = loader_open(d, SPLIT_TRAIN, &a, &options);
         struct loader_batch batch;
         struct error err = {"", ""};
@@ -172,6 +183,7 @@ static void test_error(struct dataset *d, const char *folder)
         loader_start(l, order, counts, 1, true, 0);
         EXPECT(loader_next(l, &batch, &err) == 0 && batch.count == 8, "a new pass works: %s", err.message);
         loader_close(l);
+        pixel_cache_close(options.cache);
     }
 }
 
@@ -185,6 +197,7 @@ int main(void)
         return 1;
     }
     write_shard(folder, &err);
+    alone = comm_open("self", 60, &err);
     struct dataset *d = dataset_open(folder, &err);
     EXPECT(d != NULL, "%s", err.message);
     if (d) {
@@ -200,6 +213,7 @@ int main(void)
     }
     dataset_close(d);
     EXPECT(folder_remove(folder, &err) == 0, "%s", err.message);
+    comm_close(alone);
     mem_free(folder);
     return check_verdict();
 }

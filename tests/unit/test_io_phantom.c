@@ -203,7 +203,7 @@ static int decode(const char *folder, const char *subfolder, const char *name, b
     char *path = mem_format("%s/%s/%s", folder, subfolder, name);
     uint8_t *data = NULL;
     size_t bytes = 0;
-    int status = file_read(&data, &bytes, path, &err) || image_decode(&image, data, bytes, name, &err);
+    int status = file_read(&data, &bytes, path, &err) || image_decode(&image, data, bytes, name, NULL, &err);
     EXPECT(status == 0 && image.height >= 61 && image.width >= 148, "%s: %dx%d %s", path, image.width, image.height, err.message);
     *jpeg = !status && image_format_of(data, bytes) == IMAGE_JPEG;
     image_free(&image);

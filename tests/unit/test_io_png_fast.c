@@ -94,9 +94,10 @@ static int compare(const uint8_t *data, size_t bytes)
 {
     struct error err = {0};
     struct image fast = {0}, slow = {0};
+    const struct image_window none = {0, 0};
     int verdict = 0;
     if (image_decode_png_fast(&fast, data, bytes)) {
-        verdict = image_decode_png(&slow, data, bytes, "x.png", &err) ? -1 : 1;
+        verdict = image_decode_png(&slow, data, bytes, "x.png", &none, &err) ? -1 : 1;
         if (verdict < 0) printf("libpng: %s\n", err.message);
         if (verdict == 1) {
             to_grey(&slow); /* image_decode does both */
