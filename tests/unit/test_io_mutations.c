@@ -2,6 +2,7 @@
 /* test_io_mutations.c - 10,000 damaged files of each format through the decoders, and 10,000 damaged shards through the reader: no
  * crash (this runs under AddressSanitizer and UBSan, too), no hang, no picture of nonsense; and a shard that can be read has the labels and
  * pixels that were written. LADNN_MUTATIONS=N takes another number, LADNN_MUTATIONS_SEED=S others. */
+#include <hdf5.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -167,6 +168,8 @@ static void damage_shards(const char *name, bool own_sizes, bool gzip, int64_t c
            (long long)bad, (long long)unharmed);
     EXPECT(longest < LONGEST_S, "%g s for one shard", longest);
     EXPECT(count < 100 || (refused > count / 5 && refused + bad >= 1 && unharmed < count), "%s: %lld of %lld refused", name, (long long)refused, (long long)count);
+    ssize_t open = H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL);
+    EXPECT(open == 0, "%zd objects of HDF5 are still open", open);
     dataset_close(whole);
     mem_free(shard.data);
     mem_free(good);
