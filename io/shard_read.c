@@ -5,10 +5,10 @@
  * opens holds the labels that were written, and a picture that is handed out the pixels that were written. */
 #include <inttypes.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "io/deflate.h"
 #include "io/hdf5_call.h"
 #include "io/shard_format.h"
 
@@ -198,7 +198,7 @@ static int find_chunks(struct shard *s, hid_t pixels, struct error *err)
         unsigned skipped = 0;
         haddr_t address = HADDR_UNDEF;
         if (H5Dget_chunk_info_by_coord(pixels, where, &skipped, &address, &bytes) < 0 || address == HADDR_UNDEF || skipped ||
-            bytes > compressBound((uLong)shard_item_bytes(&s->items[i])))
+            bytes > deflate_bound(shard_item_bytes(&s->items[i])))
             return damaged(s, err, "an image's chunk is missing");
         s->address[i] = address;
         s->stored_bytes[i] = bytes;
@@ -292,10 +292,10 @@ void shard_close(struct shard *s)
 
 static int unpack(const struct shard *s, int64_t i, uint8_t *to, uint32_t *crc, struct error *err)
 {
-    uLongf bytes = (uLongf)shard_item_bytes(&s->items[i]), want = bytes;
+    size_t bytes = shard_item_bytes(&s->items[i]);
     uint8_t *packed = mem_alloc(s->stored_bytes[i]);
     int status = file_map_copy(packed, crc, &s->map, s->address[i], s->stored_bytes[i], err);
-    if (!status && (uncompress(to, &bytes, packed, s->stored_bytes[i]) != Z_OK || bytes != want))
+    if (!status && !deflate_unpack(to, bytes, packed, s->stored_bytes[i]))
         status = error_set(err, "the gzip data are damaged");
     if (!status) *crc = crc32c(0, to, bytes);
     mem_free(packed);

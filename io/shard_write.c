@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "io/deflate.h"
 #include "io/hdf5_call.h"
 #include "io/shard_format.h"
 
@@ -19,7 +19,6 @@
 #define LADNN_VERSION "unknown"
 #endif
 
-enum { GZIP_LEVEL = 4 };
 struct shard_writer {
     char *path;
     struct shard_info info; /* strings are owned */
@@ -197,7 +196,7 @@ static int plan_pixels(struct shard_writer *w)
 
 struct packed {
     uint8_t *data;
-    uLongf bytes;
+    size_t bytes;
 };
 
 static struct packed *compress_images(const struct shard_writer *w)
@@ -205,10 +204,9 @@ static struct packed *compress_images(const struct shard_writer *w)
     struct packed *packed = NEW_ARRAY(struct packed, w->info.images);
 #pragma omp parallel for schedule(dynamic)
     for (int64_t i = 0; i < w->info.images; i++) {
-        uLong bytes = (uLong)shard_item_bytes(&w->items[i]);
-        packed[i].bytes = compressBound(bytes);
-        packed[i].data = mem_alloc(packed[i].bytes);
-        CHECK(compress2(packed[i].data, &packed[i].bytes, w->images[i].pixels, bytes, GZIP_LEVEL) == Z_OK, "zlib cannot compress");
+        size_t bytes = shard_item_bytes(&w->items[i]);
+        packed[i].data = mem_alloc(deflate_bound(bytes));
+        packed[i].bytes = deflate_pack(packed[i].data, w->images[i].pixels, bytes);
     }
     return packed;
 }
@@ -222,7 +220,7 @@ static int write_chunks(struct shard_writer *w, const struct packed *packed)
     hid_t space = H5Screate_simple(4, dims, NULL), create = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_obj_track_times(create, 0);
     H5Pset_chunk(create, 4, chunk);
-    H5Pset_deflate(create, GZIP_LEVEL);
+    H5Pset_deflate(create, DEFLATE_LEVEL);
     hid_t set = H5Dcreate2(w->memory.file, "images", H5T_STD_U8LE, space, H5P_DEFAULT, create, H5P_DEFAULT);
     herr_t status = set < 0 ? -1 : 0;
     for (; status >= 0 && at[0] < dims[0]; at[0]++)

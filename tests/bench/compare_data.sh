@@ -16,7 +16,7 @@ pack() { # threads, filter
   local end=$(date +%s.%N)
   read -r user system peak <"$work/use"
   awk -v t="$1" -v f="$2" -v s="$start" -v e="$end" -v u="$user" -v y="$system" -v m="$peak" 'BEGIN {
-    printf "{\"what\": \"ladnn pack, filter %s, %d thread%s\", \"images\": 746, \"seconds\": %.3f, \"cpu_s\": %.3f, \"peak_mb\": %.1f}\n", f, t, t > 1 ? "s" : "", e - s, u + y, m / 1024 }'
+    printf "{\"what\": \"ladnn pack, filter %s, %d thread%s\", \"images\": 746, \"seconds\": %.3f, \"cpu_s\": %.3f, \"peak_mb\": %.1f}\n", f, t, (t > 1 ? "s" : ""), e - s, u + y, m / 1024 }'
 }
 for _ in $(seq "$rounds"); do
   for layout in contiguous chunked gzip; do peer pack "$data" "$work/$layout.h5" $layout; done
