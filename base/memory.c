@@ -11,13 +11,17 @@
 
 enum { ALIGNMENT = 64, PIECE = 1 << 21, LONG_ROW = 1 << 26 };
 
-void *mem_alloc(size_t bytes)
+static void *checked(void *p, size_t bytes)
 {
-    size_t room = bytes ? (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
-    void *p = room >= bytes ? aligned_alloc(ALIGNMENT, room) : NULL;
     CHECK_HINT(p, "lower the batch, or ask for more memory", "out of memory: asked for %zu bytes (%.1f MiB), peak so far %.1f MiB",
                bytes, (double)bytes / 1048576, (double)mem_peak_bytes() / 1048576);
     return p;
+}
+
+void *mem_alloc(size_t bytes)
+{
+    size_t room = bytes ? (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
+    return checked(room >= bytes ? aligned_alloc(ALIGNMENT, room) : NULL, bytes);
 }
 
 /* Long rows by all threads: the kernel must make their pages. */
@@ -42,7 +46,7 @@ char *mem_string(const char *text)
 {
     if (!text) return NULL;
     size_t bytes = strlen(text) + 1;
-    return memcpy(mem_alloc(bytes), text, bytes);
+    return memcpy(checked(malloc(bytes), bytes), text, bytes); /* no vector kernel reads strings, and there may be millions */
 }
 
 char *mem_format(const char *format, ...)

@@ -18,7 +18,7 @@ for i in range(count):
     open(f"{name}/p{i // 3:06d}-{i:06d}.png", "wb").write(head + chunk(b"IDAT", zlib.compress(state.join([rows[:1], rows[5:]]), 1)) + chunk(b"IEND", b""))
 PY
 start=$(date +%s.%N)
-/usr/bin/time -f '%M' -o "$work/peak" "$program" pack --preset imagefolder --in "$work/in" --out "$work/out" --name many --size "${SIZE:-32}" \
+/usr/bin/time -f '%M' -o "$work/peak" ${WRAP:-} "$program" pack --preset imagefolder --in "$work/in" --out "$work/out" --name many --size "${SIZE:-32}" \
   --patient '^(p[0-9]+)-' >"$work/log" 2>&1 || { tail -n 5 "$work/log"; exit 1; }
 awk -v n="$count" -v s="$start" -v e="$(date +%s.%N)" -v m="$(cat "$work/peak")" 'BEGIN {
   printf "%d images in %.1f s (%.0f images/s), peak %.0f MB\n", n, e - s, n / (e - s), m / 1024; exit m / 1024 > 500 }'
