@@ -120,8 +120,8 @@ const struct setting_row settings_table[] = {
     {"eval.threads", INT, "0", 0, 4096, 0, "compute threads per rank; 0 = cores of the node / ranks on it"},
 
     /* bench: speed of this machine */
-    {"bench.what", CHOICE, "train", 0, 0, "train|infer|load", "training steps, inference, or images from shards"},
-    {"bench.data", STRING, "", 0, 0, 0, "load: folder of shards"},
+    {"bench.what", CHOICE, "train", 0, 0, "train|infer|pack|load", "training steps, inference, pictures to shards, or images from shards"},
+    {"bench.data", STRING, "", 0, 0, 0, "load: folder of shards; pack: folder of pictures"},
     {"bench.backbone", CHOICE, "resnet18", 0, 0, BACKBONES "|all", "convolutional network under the head"},
     {"bench.batch", INT, "16", 1, 65536, 0, "images per step"},
     {"bench.steps", INT, "5", 1, 1000000, 0, "measured steps; load: passes over the training split"},

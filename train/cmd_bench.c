@@ -162,12 +162,14 @@ static int measure(struct bench *b, const char *backbone, struct error *err)
 static int run(struct settings *s, struct error *err)
 {
     const char *which = settings_string(s, "bench.backbone");
-    bool load = !strcmp(settings_string(s, "bench.what"), "load");
-    int rc = load ? bench_load(s, err) : 0;
-    for (int i = 0; backbone_names[i] && !rc && !load; i++) {
+    const char *what = settings_string(s, "bench.what");
+    if (!strcmp(what, "load")) return bench_load(s, err);
+    if (!strcmp(what, "pack")) return bench_pack(s, err);
+    int rc = 0;
+    for (int i = 0; backbone_names[i] && !rc; i++) {
         if (strcmp(which, "all") && strcmp(which, backbone_names[i])) continue;
         struct bench b = {.s = s, .start_s = clock_s(), .batch = (int)settings_int(s, "bench.batch"),
-                          .train = !strcmp(settings_string(s, "bench.what"), "train"),
+                          .train = !strcmp(what, "train"),
                           .loss = {LOSS_BCE, true, 5}, .ops = ops_find(settings_string(s, "bench.backend"))};
         b.threads = threads_of_rank((int)settings_int(s, "bench.threads"), 1);
         omp_set_num_threads(b.threads);
@@ -179,5 +181,5 @@ static int run(struct settings *s, struct error *err)
 }
 
 const struct command command_bench = {
-    .name = "bench", .groups = "bench", .summary = "measure training or inference on made-up pictures, or the reading of shards",
-    .usage = "train|infer|load [--backbone B|all] [--batch N] [--precision fp32|bf16] [--json]", .positional = "bench.what", .run = run};
+    .name = "bench", .groups = "bench", .summary = "measure training or inference on made-up pictures, the making of shards, or their reading",
+    .usage = "train|infer [--backbone B|all] [--batch N] [--precision fp32|bf16] | pack|load --data DIR  [--json]", .positional = "bench.what", .run = run};

@@ -70,4 +70,21 @@ expect_error "no patient column" any "nopatient.csv:1: no column 'patient'" "$la
 check "a contact sheet" "$ladnn" inspect plain --sheet sheet.png --samples 9
 check "is a picture" /usr/bin/python3 -c 'from PIL import Image; assert Image.open("sheet.png").size[0] > 500'
 check "bench load" "$ladnn" bench load --data plain --steps 2 --batch 8 --size 32 --json
+check "bench pack, past loops and pipes" timeout 60 "$ladnn" bench pack --data tree --size 32 --json
+check "tells all stages" bash -c '"$0" bench pack --data tree --size 32 | grep -cE "^(read|hash|decode|resize|store|all) " | grep -qx 6' "$ladnn"
+expect_error "bench pack without pictures" 1 "no pictures" "$ladnn" bench pack --data empty
+
+# A folder that may not be read is listed, and nothing else is lost. Root may read all: then as another user.
+mkdir -p closed/COVID/shut closed/healthy && cp tree/COVID/*.png closed/COVID/ && cp tree/healthy/*.png closed/healthy/ && cp "$one" closed/COVID/shut/
+mkdir -m 777 user && chmod 000 closed/COVID/shut
+as_user=()
+[ "$(id -u)" = 0 ] && as_user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+if "${as_user[@]}" ls closed/COVID >/dev/null 2>&1 && "${as_user[@]}" test -x "$ladnn"; then
+  check "a folder that may not be read" "${as_user[@]}" "$ladnn" pack --preset imagefolder --in closed --out user/out --name t --size 32
+  check "is listed" grep -q "COVID/shut: cannot be" user/out/t-report.txt
+  expect_error "an --out that may not be written" 1 "cannot" "${as_user[@]}" "$ladnn" pack --preset imagefolder --in tree --out closed/x --name t --size 32
+else
+  echo "not tested here: a folder that may not be read (the program lies where another user cannot reach it)"
+fi
+chmod 755 closed/COVID/shut
 verdict

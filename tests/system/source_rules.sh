@@ -38,7 +38,7 @@ forbid "MPI belongs to dist" "base io ops models train jobs" '<mpi\.h>|[^O]MPI_[
 forbid "malloc belongs to base/memory.c" "base io ops dist models train jobs" '[^_a-z](malloc|calloc|realloc|free|strdup)\(' '^base/memory.c|H5free|"|\*'
 forbid "exit belongs to base and mains" "io ops dist models train" '[^_a-z](exit|abort)\(' '//|\*|"'
 forbid "rand() is nowhere" "base io ops dist models train jobs" '[^_a-z](rand|srand|drand48)\('
-forbid "no TODO, no commented-out preprocessor" "base io ops dist models train jobs" 'TODO|FIXME|XXX|#if 0'
+forbid "no TODO, no commented-out preprocessor" "base io ops dist models train jobs" 'TODO|FIXME|\bXXX\b|#if 0'
 
 # The check can fail.
 mkdir -p "$work/probe" && echo '#include "train/loss.h"' >"$work/probe/a.c"

@@ -28,6 +28,11 @@ check "state after moving" same_state resnet18-1 moved
 check "no overlap" mpi 2 "$ladnn" train "${options[@]}" --out plain --set dist.overlap=false --set dist.bucket_mb=0.5
 check "state without overlap" same_state resnet18-1 plain
 expect_error "3 ranks cannot share 4 virtual shards" any "must divide" mpi 3 "$ladnn" train "${options[@]}" --out three
+# Pixels from the cache that ranks share, or read anew for each batch: same bits.
+check "streamed" mpi 2 "$ladnn" train "${options[@]}" --out streamed --set loader.cache=false
+check "state when streamed" same_state resnet18-1 streamed
+check "one rank has no room: streamed" "$ladnn" train "${options[@]}" --out little --set loader.cache_mb=1
+check "state without room" same_state resnet18-1 little
 # The check can fail: another seed gives other bits.
 check "another seed" "$ladnn" train "${options[@]}" --out other --set train.seed=2
 check "another seed's state differs" bash -c '! same_state resnet18-1 other'
