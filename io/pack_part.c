@@ -114,11 +114,15 @@ static int decode_part(struct image *images, struct pack_job *job, const struct 
 #pragma omp critical(pack_part)
         {
             bytes += (int64_t)images[i].height * images[i].width * images[i].channels;
-            if (!v->good && job->o->strict && !failed++) error_set(err, "strict: %s", v->why);
-            if (bytes > PART_BYTES_MAX && !failed++) {
+            bool strict = !v->good && job->o->strict, large = bytes > PART_BYTES_MAX;
+            if (strict && !failed) error_set(err, "strict: %s", v->why);
+            if (large && !failed && !strict) {
                 error_set(err, "the pictures of one shard are more than %d MiB", (int)(PART_BYTES_MAX >> 20));
                 error_hint(err, "ask for more shards (--shards), or a smaller --size");
             }
+            if (strict || large)
+#pragma omp atomic write
+                failed = 1;
             job->images_read++;
             job->bytes_read += v->file_bytes;
             double seconds = clock_s() - progress->started_s + 1e-9;
