@@ -1,0 +1,101 @@
+/* conv_graph.c - see conv_graph.h. Activations and weights are bf16, statistics and gradients of weights f32. */
+#include "ops/cuda/conv_graph.h"
+
+const char *const conv_fusion_names[CONV_FUSIONS] = {"plain",         "bias + relu",          "statistics",     "norm + statistics",
+                                                     "data gradient", "data gradient + relu", "weight gradient"};
+
+enum { STEM_CHANNELS = 8 }; /* of 16 bytes: what tensor cores read at once */
+
+struct sizes {
+    int n, c, h, w, k, p, q; /* x is (n, c, h, w), y (n, k, p, q) */
+    struct dnn_window window;
+};
+
+static struct sizes sizes_of(const struct conv_place *place)
+{
+    const struct conv_spec *s = &place->spec;
+    return (struct sizes){place->n, s->in_c < STEM_CHANNELS ? STEM_CHANNELS : s->in_c, s->in_h, s->in_w, s->out_c,
+                          (s->in_h + 2 * s->padding - s->kernel) / s->stride + 1, (s->in_w + 2 * s->padding - s->kernel) / s->stride + 1,
+                          {s->kernel, s->stride, s->padding}};
+}
+
+static int tensor_x(struct dnn_graph *g, const struct conv_place *p, const struct sizes *s)
+{
+    return dnn_tensor(g, DNN_BF16, s->n, s->c, s->h, s->w, p->x_buffer_c);
+}
+
+static int tensor_y(struct dnn_graph *g, const struct conv_place *p, const struct sizes *s)
+{
+    return dnn_tensor(g, DNN_BF16, s->n, s->k, s->p, s->q, p->y_buffer_c);
+}
+
+static int tensor_w(struct dnn_graph *g, const struct sizes *s)
+{
+    return dnn_tensor(g, DNN_BF16, s->k, s->c, s->window.kernel, s->window.kernel, 0);
+}
+
+static int per_channel(struct dnn_graph *g, enum dnn_type type, int channels)
+{
+    return dnn_tensor(g, type, 1, channels, 1, 1, 0);
+}
+
+static void bias_relu(struct dnn_graph *g, const struct conv_place *p, const struct sizes *s)
+{
+    int x = tensor_x(g, p, s), w = tensor_w(g, s), bias = per_channel(g, DNN_BF16, s->k);
+    int sum = dnn_virtual(g, DNN_F32, s->n, s->k, s->p, s->q), with_bias = dnn_virtual(g, DNN_F32, s->n, s->k, s->p, s->q);
+    dnn_conv_forward(g, x, w, sum, s->window);
+    dnn_pointwise(g, DNN_ADD, sum, bias, with_bias);
+    dnn_pointwise(g, DNN_RELU, with_bias, -1, tensor_y(g, p, s));
+}
+
+static void statistics(struct dnn_graph *g, const struct conv_place *p, const struct sizes *s, bool norm)
+{
+    int x = tensor_x(g, p, s), w = tensor_w(g, s), y = tensor_y(g, p, s);
+    if (norm) {
+        int scaled = dnn_virtual(g, DNN_BF16, s->n, s->c, s->h, s->w), shifted = dnn_virtual(g, DNN_BF16, s->n, s->c, s->h, s->w);
+        int positive = dnn_virtual(g, DNN_BF16, s->n, s->c, s->h, s->w);
+        dnn_pointwise(g, DNN_MUL, x, per_channel(g, DNN_BF16, s->c), scaled);
+        dnn_pointwise(g, DNN_ADD, scaled, per_channel(g, DNN_BF16, s->c), shifted);
+        dnn_pointwise(g, DNN_RELU, shifted, -1, positive);
+        x = positive;
+    }
+    dnn_conv_forward(g, x, w, y, s->window);
+    dnn_statistics(g, y, per_channel(g, DNN_F32, s->k), per_channel(g, DNN_F32, s->k));
+}
+
+static void data_gradient(struct dnn_graph *g, const struct conv_place *p, const struct sizes *s, bool relu)
+{
+    int dy = tensor_y(g, p, s), w = tensor_w(g, s);
+    if (!relu) {
+        dnn_conv_data_gradient(g, dy, w, dnn_tensor(g, DNN_BF16, s->n, s->c, s->h, s->w, 0), s->window);
+        return;
+    }
+    int sum = dnn_virtual(g, DNN_F32, s->n, s->c, s->h, s->w);
+    dnn_conv_data_gradient(g, dy, w, sum, s->window);
+    dnn_pointwise(g, DNN_RELU_BACKWARD, sum, tensor_x(g, p, s), dnn_tensor(g, DNN_BF16, s->n, s->c, s->h, s->w, 0));
+}
+
+static void weight_gradient(struct dnn_graph *g, const struct conv_place *p, const struct sizes *s)
+{
+    int x = tensor_x(g, p, s), dy = tensor_y(g, p, s), side = s->window.kernel, sum = dnn_virtual(g, DNN_F32, s->k, s->c, side, side);
+    dnn_conv_weight_gradient(g, x, dy, sum, s->window); /* no engine writes f32 from bf16 by itself */
+    dnn_pointwise(g, DNN_IDENTITY, sum, -1, dnn_tensor(g, DNN_F32, s->k, s->c, side, side, 0));
+}
+
+struct dnn_graph *conv_graph(const struct conv_place *place, enum conv_fusion fusion)
+{
+    struct dnn_graph *g = dnn_graph_open();
+    struct sizes s = sizes_of(place);
+    ASSERT(place->spec.groups == 1);
+    switch (fusion) {
+    case CONV_PLAIN: dnn_conv_forward(g, tensor_x(g, place, &s), tensor_w(g, &s), tensor_y(g, place, &s), s.window); break;
+    case CONV_BIAS_RELU: bias_relu(g, place, &s); break;
+    case CONV_STATISTICS: statistics(g, place, &s, false); break;
+    case CONV_NORM_STATISTICS: statistics(g, place, &s, true); break;
+    case CONV_DATA_GRADIENT: data_gradient(g, place, &s, false); break;
+    case CONV_DATA_GRADIENT_RELU: data_gradient(g, place, &s, true); break;
+    case CONV_WEIGHT_GRADIENT: weight_gradient(g, place, &s); break;
+    case CONV_FUSIONS: break;
+    }
+    return g;
+}
