@@ -29,7 +29,7 @@ const struct setting_row settings_table[] = {
     {"train.virtual_shards", INT, "4", 1, 4096, 0, "fixed parts of a batch, summed in fixed order when deterministic"},
     {"train.loss", CHOICE, "bce", 0, 0, "bce|softmax", "LA-DNN's weighted binary losses, or He 2020's softmax"},
     {"train.covid_weight", FLOAT, "5", 0, 1e6, 0, "weight of the COVID term beside the five lesion terms"},
-    {"train.max_steps", INT, "0", 0, 1e12, 0, "end after so many steps; 0 = no limit"},
+    {"train.max_steps", INT, "0", 0, 1e12, 0, "end this call after so many steps, with a checkpoint; 0 = no limit"},
     {"train.time_limit_s", FLOAT, "0", 0, 1e9, 0, "stop with a checkpoint after so many seconds; 0 = no limit"},
     {"train.checkpoint_every_s", FLOAT, "600", 0, 1e9, 0, "seconds between checkpoints; 0 = only at the end of an epoch"},
     {"train.checkpoint_keep", INT, "2", 1, 1000, 0, "newest checkpoints that are kept"},

@@ -168,6 +168,7 @@ static void gather_verdicts(struct run *r, const struct part_list *list)
 {
     struct text mine = {0};
     struct comm *c = r->o->comm;
+    if (comm_size(c) == 1) return;
     size_t *counts = NEW_ARRAY(size_t, comm_size(c)), total = 0;
     void *all = NULL;
     for (int p = comm_rank(c); p < list->count; p += comm_size(c))
@@ -286,6 +287,15 @@ static int make_parts(struct run *r, struct part_list *list, struct error *err)
     }
 }
 
+/* What was known of the files; a set is opened for publication, and both at once would double the memory. */
+static void forget_rows(struct run *r, struct part_list *list)
+{
+    pack_parts_free(list);
+    pack_verdicts_free(r->v, r->m.count);
+    r->v = NULL;
+    manifest_free(&r->m);
+}
+
 static int pack_rows(struct run *r, struct error *err)
 {
     struct comm *c = r->o->comm;
@@ -294,9 +304,9 @@ static int pack_rows(struct run *r, struct error *err)
     if (!status && r->root) pack_report(r->result, &r->m, r->v);
     if (!status) status = comm_agree(c, r->root && r->o->strict ? check_strict(r, err) : 0, err, "judging the files");
     if (!status) status = seal(r, &list, err);
-    if (!status) status = comm_agree(c, r->root ? publish(r, err) : 0, err, "publishing the set");
     if (status && r->root && !r->result->report.length) text_add(&r->result->report, "%s", r->m.report.data ? r->m.report.data : "");
-    pack_parts_free(&list);
+    forget_rows(r, &list);
+    if (!status) status = comm_agree(c, r->root ? publish(r, err) : 0, err, "publishing the set");
     return status;
 }
 
@@ -351,7 +361,6 @@ int pack_run(struct pack_result *result, const struct pack_options *o, struct er
         share_manifest(&r);
         r.v = NEW_ARRAY(struct verdict, r.m.count);
         status = pack_rows(&r, err);
-        pack_verdicts_free(r.v, r.m.count);
     }
     manifest_free(&r.m);
     if (r.lock >= 0) close(r.lock);

@@ -80,8 +80,9 @@ static void ask_all(enum conv_fusion fusion, int batch, const struct dnn_target 
         struct conv_place p = places[i];
         bool wanted = fusion == CONV_BIAS_RELU                                        ? p.spec.bias
                       : fusion == CONV_STATISTICS || fusion == CONV_NORM_STATISTICS ? !p.spec.bias && !(p.spec.first && fusion == CONV_NORM_STATISTICS)
-                      : fusion == CONV_DATA_GRADIENT || fusion == CONV_DATA_GRADIENT_RELU ? !p.spec.first
-                                                                                          : true;
+                      : fusion == CONV_DATA_GRADIENT_RELU                             ? p.spec.bias && !p.spec.first /* x of others is no ReLU's result */
+                      : fusion == CONV_DATA_GRADIENT                                 ? !p.spec.first
+                                                                                     : true;
         p.n = batch;
         if (wanted && (!compilation || i % parts == part)) ask(&t, &p, fusion, target, compilation);
     }

@@ -65,6 +65,8 @@ check "the same rows" cmp plain.rows bom.rows
 cut -d, -f1-3,5- plain/t-split.csv >nosplit.csv
 check "no split column: one is made" "$ladnn" pack --manifest nosplit.csv --images tree --out nosplit --name t --size 32
 cut -d, -f1,3- plain/t-split.csv >nopatient.csv
+tr , ';' <nosplit.csv >semicolons.csv
+expect_error "semicolons" 1 "semicolons.csv:1: columns must be separated by commas, not by semicolons" "$ladnn" pack --manifest semicolons.csv --images tree --out x --name t
 expect_error "no patient column" any "nopatient.csv:1: no column 'patient'" "$ladnn" pack --manifest nopatient.csv --images tree --out x --name t
 
 check "a contact sheet" "$ladnn" inspect plain --sheet sheet.png --samples 9
