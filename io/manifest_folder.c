@@ -27,7 +27,8 @@ struct walk {
     int unmatched;          /* files that the expression does not match */
     struct text skipped;
     int skipped_count;
-    struct stat above[DEPTH_MAX];
+    struct stat above[DEPTH_MAX]; /* the folder itself, the split's, the class's ... */
+    int tops;                     /* of them above a class */
     struct error *err;
 };
 
@@ -164,11 +165,14 @@ static int walk_split(struct walk *w, const char *relative, int split, const cha
 {
     char *path = path_join(w->folder, relative), **names;
     int count, status = list_folders(&names, &count, path, w->err);
+    w->tops = 0;
+    if (!stat(w->folder, &w->above[w->tops])) w->tops++;
+    if (*relative && !stat(path, &w->above[w->tops])) w->tops++;
     if (!status) {
         status = name_classes(w, names, count, path, positive);
         for (int c = 0; c < 2 && !status; c++) {
             char *class = mem_format("%s%s", relative, w->classes[c]);
-            walk_class(w, class, c, split, 0);
+            walk_class(w, class, c, split, w->tops);
             mem_free(class);
         }
         folder_list_free(names, count);

@@ -82,7 +82,7 @@ static void report_duplicates(struct pack_result *result, const struct manifest 
 {
     struct digest *digests = NEW_ARRAY(struct digest, m->count);
     struct text list = {0};
-    int count = 0;
+    int count = 0, contradictions = 0;
     for (int i = 0; i < m->count; i++)
         if (v[i].good) digests[count++] = (struct digest){v[i].sha256, i};
     if (count) qsort(digests, (size_t)count, sizeof *digests, compare_digests);
@@ -92,9 +92,10 @@ static void report_duplicates(struct pack_result *result, const struct manifest 
             continue;
         }
         result->duplicates++;
+        contradictions += !same_labels(&m->rows[digests[first].row], &m->rows[digests[i].row]);
         add_pair(&list, &m->rows[digests[first].row], &m->rows[digests[i].row]);
     }
-    text_add(&result->report, "images with the same bytes as another: %" PRId64 "\n%s", result->duplicates,
+    text_add(&result->report, "images with the same bytes as another: %" PRId64 " (%d with other labels)\n%s", result->duplicates, contradictions,
              list.length ? list.data : "");
     text_free(&list);
     mem_free(digests);

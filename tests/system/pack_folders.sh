@@ -46,11 +46,13 @@ cp "$one" "$odd/$(printf 'latin\xe9.png')"
 cp "$one" "$odd/no extension"
 echo "not a picture" >"$odd/notes.txt"
 ln -s .. "$odd/loop"
+ln -s ../.. "$odd/whole" # back to the tree: the other class must not come in as COVID
 ln -s /nowhere "$odd/dangling.png"
 mkfifo "$odd/fifo.png"
 check "odd names and folders" timeout 60 "${pack[@]}" --in tree --out odd --name t
 check "they are whole" "$ladnn" inspect odd --verify
 check "a loop is listed" grep -q "deep/loop: .* leads back" odd/t-report.txt
+check "nor is the tree itself entered" grep -q "deep/whole: .* leads back" odd/t-report.txt
 check "a dangling link is listed" grep -q "deep/dangling.png: cannot be opened" odd/t-report.txt
 check "a pipe is listed" grep -q "deep/fifo.png: neither a file nor a folder" odd/t-report.txt
 check "a text is listed" grep -q "deep/notes.txt: no picture" odd/t-report.txt
