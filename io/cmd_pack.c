@@ -30,7 +30,8 @@ static int check_settings(struct settings *s, const struct pack_options *o, stru
     if (*err->message) return -1; /* a setting that cannot be read */
     if (!*o->out) return settings_missing(&command_pack, "pack.out", "where shall the shards go?", err);
     bool merge = *settings_string(s, "pack.merge");
-    if ((o->preset != PRESET_NONE) + (*o->manifest != 0) + merge > 1) return error_set(err, "pack.preset, pack.manifest and pack.merge exclude each other");
+    if ((o->preset != PRESET_NONE) + (*o->manifest != 0) + merge > 1)
+        return error_set(err, "pack.preset, pack.manifest and pack.merge exclude each other");
     if (!o->preset && !*o->manifest && !merge)
         return settings_missing(&command_pack, "pack.preset", "which pictures, with what labels? (or pack.manifest, or pack.merge)", err);
     if (o->preset && !*settings_string(s, "pack.in"))
@@ -109,7 +110,8 @@ static int settle_size(struct pack_options *o, const struct settings *s, struct 
 {
     int stored = merge_size(o->merge);
     bool asked = strcmp(settings_origin(s, "pack.size"), "default") != 0;
-    if (!asked && stored < 0) return error_set(err, "pack.merge: the data sets store images of different sizes (--size, when they have original size)");
+    if (!asked && stored < 0)
+        return error_set(err, "pack.merge: the data sets store images of different sizes (--size, when they have original size)");
     if (asked && stored != 0 && stored != o->size)
         return error_set(err, "pack.merge: images of %d pixels a side are not resized again; pack the pictures instead", stored);
     if (!asked) o->size = stored;
@@ -147,6 +149,7 @@ static int run(struct settings *s, struct error *err)
 const struct command command_pack = {.name = "pack",
                                      .groups = "pack",
                                      .summary = "image folder and CSV to HDF5 shards, split by patient, on any number of ranks",
-                                     .usage = "--preset covid-ct|imagefolder --in DIR | --manifest FILE.csv [--images DIR] | --merge DIR,DIR  --out DIR [--name NAME] [--size PIXELS]",
+                                     .usage = "--preset covid-ct|imagefolder --in DIR | --manifest FILE.csv [--images DIR] | --merge DIR,DIR"
+                                              "  --out DIR [--name NAME] [--size PIXELS]",
                                      .on_ranks = true,
                                      .run = run};

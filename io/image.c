@@ -16,7 +16,9 @@ enum image_format image_format_of(const uint8_t *data, size_t bytes)
 {
     if (bytes >= 8 && !memcmp(data, "\x89PNG\r\n\x1a\n", 8)) return IMAGE_PNG;
     if (bytes >= 3 && !memcmp(data, "\xFF\xD8\xFF", 3)) return IMAGE_JPEG;
-    if (bytes >= 4 && (!memcmp(data, "II*\0", 4) || !memcmp(data, "MM\0*", 4) || !memcmp(data, "II+\0", 4) || !memcmp(data, "MM\0+", 4))) return IMAGE_TIFF;
+    static const char tiff[][5] = {"II*\0", "MM\0*", "II+\0", "MM\0+"}; /* little and big endian, small and big files */
+    for (size_t i = 0; bytes >= 4 && i < sizeof tiff / sizeof *tiff; i++)
+        if (!memcmp(data, tiff[i], 4)) return IMAGE_TIFF;
     if (bytes >= IMAGE_HEAD_BYTES && !memcmp(data + 128, "DICM", 4)) return IMAGE_DICOM;
     return IMAGE_UNKNOWN;
 }
@@ -26,7 +28,8 @@ enum image_format image_format_of_name(const char *name)
     static const struct {
         const char *end;
         enum image_format format;
-    } known[] = {{".png", IMAGE_PNG}, {".jpg", IMAGE_JPEG}, {".jpeg", IMAGE_JPEG}, {".tif", IMAGE_TIFF}, {".tiff", IMAGE_TIFF}, {".dcm", IMAGE_DICOM}};
+    } known[] = {{".png", IMAGE_PNG}, {".jpg", IMAGE_JPEG}, {".jpeg", IMAGE_JPEG},
+                 {".tif", IMAGE_TIFF}, {".tiff", IMAGE_TIFF}, {".dcm", IMAGE_DICOM}};
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot && i < sizeof known / sizeof *known; i++)
         if (!strcasecmp(dot, known[i].end)) return known[i].format;
@@ -52,10 +55,12 @@ void image_simplify_grey(struct image *image)
     image->channels = 1;
 }
 
-static int decode_dicom(struct image *image, const uint8_t *data, size_t bytes, const char *name, const struct image_window *window, struct error *err)
+static int decode_dicom(struct image *image, const uint8_t *data, size_t bytes, const char *name, const struct image_window *window,
+                        struct error *err)
 {
 #ifdef LADNN_HAVE_DCMTK
-    const char *why = dicom_decode(data, bytes, window->centre, window->width, IMAGE_PIXELS_MAX, mem_zero, &image->pixels, &image->height, &image->width);
+    const char *why = dicom_decode(data, bytes, window->centre, window->width, IMAGE_PIXELS_MAX, mem_zero, &image->pixels,
+                                   &image->height, &image->width);
     image->channels = 1;
     return why ? error_set(err, "%s: a DICOM file %s", name, why) : 0;
 #else
@@ -66,13 +71,15 @@ static int decode_dicom(struct image *image, const uint8_t *data, size_t bytes, 
 }
 
 /* A window must see all bits of a grey level. */
-static int decode_png(struct image *image, const uint8_t *data, size_t bytes, const char *name, const struct image_window *window, struct error *err)
+static int decode_png(struct image *image, const uint8_t *data, size_t bytes, const char *name, const struct image_window *window,
+                      struct error *err)
 {
     if (!(window->width > 0 && png_depth(data, bytes) == 16) && image_decode_png_fast(image, data, bytes)) return 0;
     return image_decode_png(image, data, bytes, name, window, err);
 }
 
-int image_decode(struct image *image, const uint8_t *data, size_t bytes, const char *name, const struct image_window *window, struct error *err)
+int image_decode(struct image *image, const uint8_t *data, size_t bytes, const char *name, const struct image_window *window,
+                 struct error *err)
 {
     static const struct image_window none = {0, 0};
     *image = (struct image){0};

@@ -141,7 +141,8 @@ static int read_converted(struct tiff_job *job)
 {
     struct image *image = job->image;
     size_t count = (size_t)image->height * (size_t)image->width;
-    if (job->bits == 16 && is_grey(job) && job->window->width > 0) return refuse(job, "of 16 bits in tiles or planes, to which no window can be applied");
+    if (job->bits == 16 && is_grey(job) && job->window->width > 0)
+        return refuse(job, "of 16 bits in tiles or planes, to which no window can be applied");
     uint32_t *rgba = mem_zero(count * sizeof *rgba);
     int status = TIFFReadRGBAImageOriented(job->tiff, (uint32_t)image->width, (uint32_t)image->height, rgba, ORIENTATION_TOPLEFT, 1) == 1 ? 0 : -1;
     image->channels = 3;

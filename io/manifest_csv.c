@@ -29,7 +29,8 @@ static int read_header(struct job *job, const struct csv_row *row)
 {
     for (int c = 0; c < COLUMNS; c++) job->column[c] = -1;
     if (row->count == 1 && strpbrk(row->fields[0], ";\t"))
-        return error_set(job->err, "%s:%d: columns must be separated by commas, not by %s", job->path, row->line, strchr(row->fields[0], ';') ? "semicolons" : "tabs");
+        return error_set(job->err, "%s:%d: columns must be separated by commas, not by %s", job->path, row->line,
+                         strchr(row->fields[0], ';') ? "semicolons" : "tabs");
     for (int f = 0; f < row->count; f++) {
         int c = column_from_name(row->fields[f]);
         if (c < 0) {

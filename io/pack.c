@@ -351,8 +351,8 @@ int pack_run(struct pack_result *result, const struct pack_options *o, struct er
     struct run r = {.o = o, .result = result, .lock = -1, .root = comm_rank(o->comm) == 0};
     *result = (struct pack_result){0};
     char *window = o->window.width > 0 ? mem_format(" window=%.17g/%.17g", o->window.centre, o->window.width) : mem_string("");
-    r.settings = mem_format("%s=%s size=%d shards=%d filter=%s by_figure=%s colour=%s%s", o->merge ? "source" : "preset", o->merge ? "merge" : presets[o->preset], o->size,
-                            o->shards, o->gzip ? "gzip" : "none", o->by_figure ? "true" : "false", colours[o->colour], window);
+    r.settings = mem_format("%s=%s size=%d shards=%d filter=%s by_figure=%s colour=%s%s", o->merge ? "source" : "preset",
+                            o->merge ? "merge" : presets[o->preset], o->size, o->shards, o->gzip ? "gzip" : "none", o->by_figure ? "true" : "false", colours[o->colour], window);
     mem_free(window);
     char *hidden = mem_format(".%s-packing", o->name);
     r.staging = path_join(o->out, hidden);

@@ -126,7 +126,8 @@ static int decode_part(struct image *images, struct pack_job *job, const struct 
             job->images_read++;
             job->bytes_read += v->file_bytes;
             double seconds = clock_s() - progress->started_s + 1e-9;
-            progress_update(progress, ++*done, "images, %.0f img/s, %.1f MB/s", (double)job->images_read / seconds, (double)job->bytes_read / 1e6 / seconds);
+            progress_update(progress, ++*done, "images, %.0f img/s, %.1f MB/s", (double)job->images_read / seconds,
+                            (double)job->bytes_read / 1e6 / seconds);
         }
     }
     return failed ? -1 : 0;
@@ -138,8 +139,8 @@ static struct shard_writer *fill_writer(struct image *images, const struct pack_
     const struct pack_options *o = job->o;
     char unsealed[SHARD_SET_ID_LENGTH + 1] = "";
     memset(unsealed, '0', SHARD_SET_ID_LENGTH);
-    struct shard_info info = {.set_id = unsealed, .dataset = o->name, .split = part->split, .index = part->index, .count = part->count, .size = o->size,
-                              .gzip = o->gzip, .synthetic = job->m->synthetic, .settings = job->settings, .by_figure = o->by_figure,
+    struct shard_info info = {.set_id = unsealed, .dataset = o->name, .split = part->split, .index = part->index,
+                              .count = part->count, .size = o->size, .gzip = o->gzip, .synthetic = job->m->synthetic, .settings = job->settings, .by_figure = o->by_figure,
                               .channels = o->size && o->colour == PACK_RGB ? 3 : 0};
     struct shard_writer *w = shard_create(job->staging, &info, err);
     for (int i = 0; i < part->images && w; i++) {

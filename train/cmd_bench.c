@@ -182,4 +182,5 @@ static int run(struct settings *s, struct error *err)
 
 const struct command command_bench = {
     .name = "bench", .groups = "bench", .summary = "measure training or inference on made-up pictures, the making of shards, or their reading",
-    .usage = "train|infer [--backbone B|all] [--batch N] [--precision fp32|bf16] | pack|load --data DIR  [--json]", .positional = "bench.what", .run = run};
+    .usage = "train|infer [--backbone B|all] [--batch N] [--precision fp32|bf16] | pack|load --data DIR  [--json]",
+    .positional = "bench.what", .run = run};

@@ -123,7 +123,8 @@ static int add_tensor(struct dnn_graph *g, enum dnn_type type, const int64_t dim
     const int64_t alignment = ALIGNMENT, uid = id + 1;
     const int64_t strides[4] = {dims[2] * dims[3] * pixel_stride, 1, dims[3] * pixel_stride, pixel_stride};
     check(g, t->d && put(t->d, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &cudnn_type) &&
-                 put(t->d, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, dims) && put(t->d, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, strides) &&
+                 put(t->d, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, dims) &&
+                 put(t->d, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, strides) &&
                  put(t->d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment) &&
                  put(t->d, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &uid) &&
                  put(t->d, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, &is_virtual) && good(cudnnBackendFinalize(t->d)),
@@ -191,7 +192,8 @@ static void add_convolution(struct dnn_graph *g, const struct conv_names *names,
 void dnn_conv_forward(struct dnn_graph *g, int x, int w, int y, struct dnn_window window)
 {
     static const struct conv_names names = {
-        CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA,
+        CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+        CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA,
         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
         {CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y},
         "a convolution"};
@@ -213,7 +215,8 @@ void dnn_conv_weight_gradient(struct dnn_graph *g, int x, int dy, int dw, struct
     static const struct conv_names names = {
         CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
-        {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW},
+        {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW},
         "a convolution's weight gradient"};
     add_convolution(g, &names, (int[3]){x, dy, dw}, window);
 }
@@ -284,7 +287,8 @@ static bool ask(struct configs *c, const struct dnn_graph *g, const struct dnn_t
            put(c->heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode) &&
            put(c->heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &t->device) &&
            good(cudnnBackendFinalize(c->heuristics)) &&
-           good(cudnnBackendGetAttribute(c->heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, CONFIGS_MAX, &c->count, c->config));
+           good(cudnnBackendGetAttribute(c->heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, CONFIGS_MAX, &c->count,
+                                         c->config));
 }
 
 static void forget(struct configs *c)
@@ -336,7 +340,8 @@ static bool try_config(struct dnn_plan *plan, descriptor config, const struct dn
 {
     int64_t count = 0;
     if (!read_engine(plan, config)) return false;
-    if ((limits->deterministic && !plan->deterministic) || (limits->tensor_cores && !plan->tensor_cores) || (limits->no_compilation && plan->compiled))
+    if ((limits->deterministic && !plan->deterministic) || (limits->tensor_cores && !plan->tensor_cores) ||
+        (limits->no_compilation && plan->compiled))
         return false;
     descriptor d = make(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     bool fine = d && put(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &config) &&
