@@ -54,7 +54,7 @@ include(CheckLanguage)
 check_language(CXX)
 if(DCMTK_INCLUDE AND CMAKE_CXX_COMPILER AND NOT DCMTK_LIBRARIES MATCHES "NOTFOUND")
   set(DCMTK_FOUND TRUE)
-  enable_language(CXX) # for io/image_dicom.cc alone
+  enable_language(CXX) # for io/image/image_dicom.cc alone
   set(CMAKE_CXX_STANDARD 17)
 endif()
 find_path(DNNL_INCLUDE dnnl.h PATH_SUFFIXES oneapi/dnnl)

@@ -6,8 +6,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "io/commands.h"
-#include "io/contact_sheet.h"
-#include "io/dataset_summary.h"
+#include "io/shard/contact_sheet.h"
+#include "io/shard/dataset_summary.h"
 #include "io/tensor_file.h"
 
 static const char NOTICE[] = "research use only: not for diagnosis";

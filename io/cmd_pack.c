@@ -10,9 +10,9 @@
 #include "base/threads.h"
 #include "dist/comm.h"
 #include "io/commands.h"
-#include "io/dataset_summary.h"
-#include "io/merge.h"
-#include "io/pack.h"
+#include "io/shard/dataset_summary.h"
+#include "io/pack/merge.h"
+#include "io/pack/pack.h"
 
 enum { LONGEST_WAIT_S = 86400 }; /* a rank waits for the slowest one; a launcher ends all when one dies */
 

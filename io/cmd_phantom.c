@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "io/phantom.h"
+#include "io/phantom/phantom.h"
 #include "io/commands.h"
 
 static enum phantom_set set_of(const char *name)

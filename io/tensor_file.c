@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
-#include "io/hdf5_call.h"
+#include "io/shard/hdf5_call.h"
 #include "io/tensor_file_block.h"
 
 struct tensor_file {

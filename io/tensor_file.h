@@ -4,7 +4,7 @@
  * The file starts with a block of our own (HDF5's user block, which other readers skip): magic, the file's size, a CRC-32C for
  * each tensor's bytes, one for everything else, one for the block itself (io/tensor_file_block.h). Nothing is handed to HDF5
  * before that is checked, because HDF5 1.10 may crash on damaged metadata; so a file not written here is refused.
- * DESIGN. HDF5 sees only the metadata: they are made in a file in memory (see io/hdf5_call.h for why HDF5 must not write to
+ * DESIGN. HDF5 sees only the metadata: they are made in a file in memory (see io/shard/hdf5_call.h for why HDF5 must not write to
  * a disk) and copied; tensor bytes go by pwrite and pread and are hashed piece by piece on the way, so that writing runs at
  * the speed of the disk. Messages name the file and the cause. Threads may use different files at once. */
 #ifndef IO_TENSOR_FILE_H

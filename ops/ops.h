@@ -1,7 +1,7 @@
 /* ops.h - the one operations table. ops/ref defines every operation in plain loops, ops/cpu and (later) ops/cuda carry
  * the same functions and meet the same tests. Nobody above this line knows which backend runs.
  *
- * Virtual shards. A rank holds one or more virtual shards of the global batch (io/sampler.h). Functions that take
+ * Virtual shards. A rank holds one or more virtual shards of the global batch (io/load/sampler.h). Functions that take
  * `int shards` get arrays of that many tensors, x[0..shards), whose image counts may differ and may be 0. Their parameter
  * gradients are summed over the shards as a balanced binary tree in shard order, ((0+1)+(2+3)), with `shards` a power of
  * two in deterministic runs (any number is fine otherwise: the tree over [0,s) splits at the largest power of two < s).

@@ -4,7 +4,7 @@
  * taking turns within a pass:
  *   copy      memcpy of every image's bytes from one block of memory into the batch's buffer: what the machine can do at all
  *   shards    dataset_read into the same buffer, page cache warm: what streaming costs
- *   cached    the bytes from the cache that the ranks of a host share (io/pixel_cache.h) into the buffer
+ *   cached    the bytes from the cache that the ranks of a host share (io/load/pixel_cache.h) into the buffer
  *   network   loader_next: read (cached), augmented to float, ready for the network; images/s only */
 #include "train/bench_data.h"
 
@@ -19,9 +19,9 @@
 #include "base/text.h"
 #include "base/threads.h"
 #include "dist/comm.h"
-#include "io/loader.h"
-#include "io/pixel_cache.h"
-#include "io/sampler.h"
+#include "io/load/loader.h"
+#include "io/load/pixel_cache.h"
+#include "io/load/sampler.h"
 
 enum kind { COPY, SHARDS, CACHED, NETWORK, KINDS };
 static const char *const kind_names[KINDS] = {"copy", "shards", "cached", "network"};

@@ -20,8 +20,8 @@
 #include "base/settings.h"
 #include "base/text.h"
 #include "base/threads.h"
-#include "io/image.h"
-#include "io/shard.h"
+#include "io/image/image.h"
+#include "io/shard/shard.h"
 #include "train/bench_data.h"
 
 enum { PIECE = 256, FILES_MAX = 100000, DEPTH_MAX = 32 };

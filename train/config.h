@@ -2,8 +2,8 @@
 #ifndef TRAIN_CONFIG_H
 #define TRAIN_CONFIG_H
 #include "base/settings.h"
-#include "io/augment.h"
-#include "io/loader.h"
+#include "io/load/augment.h"
+#include "io/load/loader.h"
 #include "ops/ops.h"
 #include "train/loss.h"
 #include "train/optim.h"

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "base/text.h"
-#include "io/shard.h"
+#include "io/shard/shard.h"
 
 struct run_folder;
 /* Creates the folder and locks it until it is closed. A folder with files that is no run folder is refused. A finished run is told in

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "io/sampler.h"
+#include "io/load/sampler.h"
 #include "train/trainer.h"
 
 /* Images of global batch b. */

@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/threads.h"
-#include "io/sampler.h"
+#include "io/load/sampler.h"
 #include "models/init.h"
 
 static int open_data(struct trainer *t, struct error *err)

@@ -1,15 +1,15 @@
 /* trainer.h - everything one rank needs to train, and the pieces of the loop.
  *
  * The unit is the global batch: batch b of an epoch is images [b*B, (b+1)*B) of sampler_order(seed, epoch), the last one
- * shorter. It is cut into `shards` virtual shards (io/sampler.h): as many as ranks, or train.virtual_shards in
+ * shorter. It is cut into `shards` virtual shards (io/load/sampler.h): as many as ranks, or train.virtual_shards in
  * deterministic runs; this rank owns `local_shards` of them from `first_shard` on.
  */
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
 #include "dist/buckets.h"
 #include "dist/comm.h"
-#include "io/loader.h"
-#include "io/shard.h"
+#include "io/load/loader.h"
+#include "io/shard/shard.h"
 #include "io/tensor_file.h"
 #include "models/network.h"
 #include "train/config.h"

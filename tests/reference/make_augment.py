@@ -3,7 +3,7 @@
 
     python3 make_augment.py > augment.txt
 
-The picture is smooth, so that the one-pass sampling of io/augment.c and the two passes here (resize, then affine) differ
+The picture is smooth, so that the one-pass sampling of io/load/augment.c and the two passes here (resize, then affine) differ
 by little, but steep (about 4 levels per pixel), so that a shift of half a pixel is seen. Pillow works on float pictures
 (mode F) here: no rounding to 8 bits between the passes.
 Line: kind height width channels scale shear flip, then rows x columns x channels values 0..1 before normalisation.

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "io/augment.h"
+#include "io/load/augment.h"
 #include "tests/unit/check.h"
 
 enum { SIZE = 224, STEP = 31, FIRST = 3 };

@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "io/image.h"
+#include "io/image/image.h"
 #include "tests/unit/check.h"
 
 static char folder[] = "/tmp/test-io-image-XXXXXX";

@@ -6,8 +6,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "io/loader.h"
-#include "io/sampler.h"
+#include "io/load/loader.h"
+#include "io/load/sampler.h"
 #include "tests/unit/check.h"
 
 enum { IMAGES = 37, STORED = 40, SIZE = 32, PLANES = 3 * SIZE * SIZE };

@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "io/manifest.h"
+#include "io/pack/manifest.h"
 #include "tests/unit/check.h"
 
 static char folder[] = "/tmp/test-io-manifest-XXXXXX";

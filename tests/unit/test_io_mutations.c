@@ -9,8 +9,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "io/image.h"
-#include "io/shard.h"
+#include "io/image/image.h"
+#include "io/shard/shard.h"
 #include "tests/tools/mutate.h"
 #include "tests/unit/check.h"
 

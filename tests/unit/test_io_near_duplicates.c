@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
-#include "io/near_duplicates.h"
+#include "io/pack/near_duplicates.h"
 #include "tests/unit/check.h"
 
 enum { COUNT = 3000 };

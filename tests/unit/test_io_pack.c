@@ -8,8 +8,8 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "dist/comm.h"
-#include "io/dataset_summary.h"
-#include "io/pack.h"
+#include "io/shard/dataset_summary.h"
+#include "io/pack/pack.h"
 #include "tests/unit/check.h"
 
 enum { PICTURES = 12 };

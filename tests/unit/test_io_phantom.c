@@ -7,8 +7,8 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "io/csv.h"
-#include "io/phantom.h"
-#include "io/phantom_plan.h"
+#include "io/phantom/phantom.h"
+#include "io/phantom/phantom_plan.h"
 #include "tests/unit/check.h"
 
 static const int table1[2][2][2][SPLIT_COUNT] = { /* [D0, both][covid][images, patients] */

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "io/pixel_cache.h"
+#include "io/load/pixel_cache.h"
 #include "tests/unit/check.h"
 
 enum { IMAGES = 60, SIDE = 24 };

@@ -1,11 +1,11 @@
-/* test_io_png_fast.c - the fast PNG decoder (io/image_png_fast.c) beside libpng: every colour type, filter and odd width gives the same
+/* test_io_png_fast.c - the fast PNG decoder (io/image/image_png_fast.c) beside libpng: every colour type, filter and odd width gives the same
  * pixels; of files that were altered it takes none that libpng refuses, and reads the others as libpng does. */
 #include <stdlib.h>
 #include <zlib.h>
 
 #include "base/memory.h"
 #include "base/random.h"
-#include "io/image_private.h"
+#include "io/image/image_private.h"
 #include "tests/unit/check.h"
 
 static const int SAMPLES[7] = {1, 0, 3, 1, 2, 0, 4}; /* of colour types 0, 2, 3, 4, 6 */

@@ -1,7 +1,7 @@
 /* The order is a permutation that depends on (seed, epoch) alone; slices tile a batch for every count and cut. */
 #include <stdlib.h>
 
-#include "io/sampler.h"
+#include "io/load/sampler.h"
 #include "tests/unit/check.h"
 
 enum { N = 1000 };

@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "io/image.h"
+#include "io/image/image.h"
 #include "tests/unit/check.h"
 
 static char folder[] = "/tmp/ladnn-scans-XXXXXX";

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "io/shard.h"
+#include "io/shard/shard.h"
 #include "tests/unit/check.h"
 
 /* HDF5 1.10.8 loses 424 bytes each time it refuses a damaged file; that is the library's, not ours. */

@@ -1,0 +1,149 @@
+/* pack_report.c - what the report says of the files: which cannot be decoded, which are not what their name says, which have the
+ * same bytes. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "io/pack/pack_private.h"
+
+static bool is_misnamed(const char *file, enum image_format format)
+{
+    enum image_format promised = image_format_of_name(file);
+    return promised != IMAGE_UNKNOWN && promised != format;
+}
+
+static void report_unreadable(struct pack_result *result, const struct manifest *m, const struct verdict *v)
+{
+    struct text list = {0};
+    for (int i = 0; i < m->count; i++)
+        if (!v[i].good) {
+            result->bad++;
+            text_add(&list, "  ");
+            text_add_name(&list, v[i].why);
+            text_add(&list, "\n");
+        }
+    text_add(&result->report, "unreadable images, left out: %" PRId64 "\n%s", result->bad, list.length ? list.data : "");
+    text_free(&list);
+}
+
+static void report_misnamed(struct pack_result *result, const struct manifest *m, const struct verdict *v)
+{
+    struct text list = {0};
+    for (int i = 0; i < m->count; i++)
+        if (v[i].good && is_misnamed(m->rows[i].file, v[i].format)) {
+            result->misnamed++;
+            text_add(&list, "  ");
+            text_add_name(&list, m->rows[i].file);
+            text_add(&list, " holds %s data\n", image_format_names[v[i].format]);
+        }
+    text_add(&result->report, "images whose name says another format, read by content: %" PRId64 "\n%s", result->misnamed,
+             list.length ? list.data : "");
+    text_free(&list);
+}
+
+struct digest {
+    const uint8_t *sha256;
+    int row;
+};
+
+static int compare_digests(const void *a, const void *b)
+{
+    const struct digest *x = a, *y = b;
+    int order = memcmp(x->sha256, y->sha256, 32);
+    return order ? order : (x->row > y->row) - (x->row < y->row);
+}
+
+static bool same_labels(const struct manifest_row *a, const struct manifest_row *b)
+{
+    return a->covid == b->covid && !memcmp(a->lesion, b->lesion, LESION_COUNT);
+}
+
+static void add_place(struct text *list, const char *before, const struct manifest_row *row)
+{
+    text_add(list, "%s", before);
+    text_add_name(list, row->file);
+    text_add(list, " (%s)", split_names[row->split]);
+}
+
+static void add_pair(struct text *list, const struct manifest_row *a, const struct manifest_row *b)
+{
+    const char *across = a->split != b->split ? ": ACROSS SPLITS" : "", *differ = same_labels(a, b) ? "" : ": WITH DIFFERENT LABELS";
+    size_t from = list->length;
+    add_place(list, "  ", a);
+    add_place(list, " and ", b);
+    if (*across) log_warn("the same file:%s", list->data + from);
+    text_add(list, "%s%s\n", across, differ);
+}
+
+static void report_duplicates(struct pack_result *result, const struct manifest *m, const struct verdict *v)
+{
+    struct digest *digests = NEW_ARRAY(struct digest, m->count);
+    struct text list = {0};
+    int count = 0, contradictions = 0;
+    for (int i = 0; i < m->count; i++)
+        if (v[i].good) digests[count++] = (struct digest){v[i].sha256, i};
+    if (count) qsort(digests, (size_t)count, sizeof *digests, compare_digests);
+    for (int i = 1, first = 0; i < count; i++) {
+        if (memcmp(digests[i].sha256, digests[first].sha256, 32)) {
+            first = i;
+            continue;
+        }
+        result->duplicates++;
+        contradictions += !same_labels(&m->rows[digests[first].row], &m->rows[digests[i].row]);
+        add_pair(&list, &m->rows[digests[first].row], &m->rows[digests[i].row]);
+    }
+    text_add(&result->report, "images with the same bytes as another: %" PRId64 " (%d with other labels)\n%s", result->duplicates, contradictions,
+             list.length ? list.data : "");
+    text_free(&list);
+    mem_free(digests);
+}
+
+/* ---- pictures that look alike ---- */
+
+struct alike {
+    const struct manifest *m;
+    const struct verdict *v;
+    struct text list;
+    int64_t across, other; /* splits; patients of one split */
+};
+
+static void add_alike(void *context, int i, int j, int distance)
+{
+    enum { LISTED_MAX = 1000 };
+    struct alike *a = context;
+    const struct manifest_row *x = &a->m->rows[i], *y = &a->m->rows[j];
+    if (!strcmp(x->patient, y->patient) || !memcmp(a->v[i].sha256, a->v[j].sha256, 32)) return;
+    if (x->split == y->split) {
+        a->other++;
+        return;
+    }
+    if (++a->across > LISTED_MAX) return;
+    add_place(&a->list, "  ", x);
+    add_place(&a->list, " and ", y);
+    text_add(&a->list, ": %d of %d bits differ%s\n", distance, 8 * LOOK_BYTES, same_labels(x, y) ? "" : ": WITH DIFFERENT LABELS");
+}
+
+static void report_alike(struct pack_result *result, const struct manifest *m, const struct verdict *v)
+{
+    struct alike a = {.m = m, .v = v};
+    const uint8_t **looks = NEW_ARRAY(const uint8_t *, m->count);
+    for (int i = 0; i < m->count; i++) looks[i] = v[i].good ? v[i].look : NULL;
+    look_pairs(looks, m->count, add_alike, &a);
+    result->alike = a.across;
+    text_add(&result->report, "pairs of different patients that look alike, across splits: %" PRId64 " (within one: %" PRId64 ")\n%s",
+             a.across, a.other, a.list.length ? a.list.data : "");
+    text_free(&a.list);
+    mem_free(looks);
+}
+
+void pack_report(struct pack_result *result, const struct manifest *m, const struct verdict *v)
+{
+    report_unreadable(result, m, v);
+    report_misnamed(result, m, v);
+    report_duplicates(result, m, v);
+    report_alike(result, m, v);
+    for (int i = 0; i < m->count; i++) result->images[m->rows[i].split] += v[i].good;
+}
