@@ -29,6 +29,12 @@ static int tensor_y(struct dnn_graph *g, const struct conv_place *p, const struc
     return dnn_tensor(g, DNN_BF16, s->n, s->k, s->p, s->q, p->y_buffer_c);
 }
 
+/* No engine on tensor cores takes a slice for dy in the fused gradients: a DenseNet layer's 32 channels are copied out first. */
+static int tensor_dy(struct dnn_graph *g, const struct sizes *s)
+{
+    return dnn_tensor(g, DNN_BF16, s->n, s->k, s->p, s->q, 0);
+}
+
 static int tensor_w(struct dnn_graph *g, const struct sizes *s)
 {
     return dnn_tensor(g, DNN_BF16, s->k, s->c, s->window.kernel, s->window.kernel, 0);
@@ -65,7 +71,7 @@ static void statistics(struct dnn_graph *g, const struct conv_place *p, const st
 
 static void data_gradient(struct dnn_graph *g, const struct conv_place *p, const struct sizes *s, bool relu)
 {
-    int dy = tensor_y(g, p, s), w = tensor_w(g, s);
+    int dy = tensor_dy(g, s), w = tensor_w(g, s);
     if (!relu) {
         dnn_conv_data_gradient(g, dy, w, dnn_tensor(g, DNN_BF16, s->n, s->c, s->h, s->w, 0), s->window);
         return;
@@ -77,7 +83,7 @@ static void data_gradient(struct dnn_graph *g, const struct conv_place *p, const
 
 static void weight_gradient(struct dnn_graph *g, const struct conv_place *p, const struct sizes *s)
 {
-    int x = tensor_x(g, p, s), dy = tensor_y(g, p, s), side = s->window.kernel, sum = dnn_virtual(g, DNN_F32, s->k, s->c, side, side);
+    int x = tensor_x(g, p, s), dy = tensor_dy(g, s), side = s->window.kernel, sum = dnn_virtual(g, DNN_F32, s->k, s->c, side, side);
     dnn_conv_weight_gradient(g, x, dy, sum, s->window); /* no engine writes f32 from bf16 by itself */
     dnn_pointwise(g, DNN_IDENTITY, sum, -1, dnn_tensor(g, DNN_F32, s->k, s->c, side, side, 0));
 }

@@ -19,7 +19,7 @@ extern const char *const conv_fusion_names[CONV_FUSIONS];
 struct conv_place { /* a convolution where it stands */
     struct conv_spec spec; /* groups = 1; a first convolution's three channels are stored as eight */
     int n;
-    int x_buffer_c, y_buffer_c; /* channels of the buffers that x and y are slices of; 0: none */
+    int x_buffer_c, y_buffer_c; /* channels of the buffers that x and y are slices of; 0: none. dy is never a slice */
 };
 /* The caller closes it. What cuDNN refuses is told by dnn_plan_find. */
 struct dnn_graph *conv_graph(const struct conv_place *place, enum conv_fusion fusion);
