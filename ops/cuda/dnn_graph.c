@@ -2,9 +2,11 @@
 #include "ops/cuda/dnn_graph.h"
 
 #include <cudnn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
 
 typedef cudnnBackendDescriptor_t descriptor;
@@ -385,4 +387,55 @@ void dnn_plan_close(struct dnn_plan *plan)
 {
     if (plan->descriptor) cudnnBackendDestroyDescriptor(plan->descriptor);
     *plan = (struct dnn_plan){0};
+}
+
+/* ---- plans as text ---- */
+
+/* cuDNN is not asked to judge damage: the text travels with its length and checksum. */
+char *dnn_plan_save(const struct dnn_plan *plan, struct error *err)
+{
+    int64_t bytes = 0, count = 0;
+    if (!plan->descriptor) {
+        error_set(err, "the plan cannot be loaded on this machine");
+        return NULL;
+    }
+    if (!good(cudnnBackendGetAttribute(plan->descriptor, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 0, &bytes, NULL))) {
+        cudnn_error(err, "the plan as text");
+        return NULL;
+    }
+    char *json = mem_zero((size_t)bytes + 1);
+    bool fine = good(cudnnBackendGetAttribute(plan->descriptor, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, bytes, &count, json));
+    char *body = mem_format("%d %d %d %d\n%s", plan->engine, plan->tensor_cores, plan->deterministic, plan->compiled, json);
+    char *text = fine ? mem_format("ladnn-plan 1 %zu %08x\n%s", strlen(body), (unsigned)crc32c(0, body, strlen(body)), body) : NULL;
+    if (!fine) cudnn_error(err, "the plan as text");
+    mem_free(body);
+    mem_free(json);
+    return text;
+}
+
+int dnn_plan_restore(struct dnn_plan *plan, const char *text, const struct dnn_target *t, struct error *err)
+{
+    size_t length = 0;
+    unsigned crc = 0;
+    int engine, notes[3], head = 0, at = 0;
+    int64_t count = 0;
+    *plan = (struct dnn_plan){0};
+    if (sscanf(text, "ladnn-plan 1 %zu %8x%n", &length, &crc, &head) != 2 || text[head] != '\n')
+        return error_set(err, "a kept plan is damaged: its first line");
+    const char *body = text + head + 1;
+    if (strlen(body) != length || crc32c(0, body, length) != crc) return error_set(err, "a kept plan is damaged: its checksum");
+    if (sscanf(body, "%d %d %d %d%n", &engine, &notes[0], &notes[1], &notes[2], &at) != 4 || body[at] != '\n')
+        return error_set(err, "a kept plan is damaged: its second line");
+    const char *json = body + at + 1;
+    descriptor d = make(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+    if (!d || !put(d, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &t->device) ||
+        !put(d, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(json) + 1, json) ||
+        !good(cudnnBackendFinalize(d)) ||
+        !good(cudnnBackendGetAttribute(d, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count, &plan->workspace))) {
+        cudnn_error(err, "a kept plan is not taken");
+        drop(&d);
+        return -1;
+    }
+    *plan = (struct dnn_plan){d, plan->workspace, engine, notes[0], notes[1], notes[2]};
+    return 0;
 }

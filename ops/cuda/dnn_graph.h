@@ -55,4 +55,9 @@ struct dnn_plan {
 /* The first configuration within the limits, in the order of cuDNN's heuristics (mode A, then fallback). */
 int dnn_plan_find(struct dnn_plan *plan, struct dnn_graph *g, const struct dnn_target *t, const struct dnn_limits *limits, struct error *err);
 void dnn_plan_close(struct dnn_plan *plan);
+/* The plan as text (mem_free), to be kept with the versions of cuDNN and the driver: choosing engines anew would change bits. NULL for a plan
+ * that cannot be loaded here. */
+char *dnn_plan_save(const struct dnn_plan *plan, struct error *err);
+/* The same plan again, in a fraction of the time. The text must be one that dnn_plan_save made for this target; what is damaged is refused. */
+int dnn_plan_restore(struct dnn_plan *plan, const char *text, const struct dnn_target *t, struct error *err);
 #endif

@@ -91,6 +91,37 @@ static void ask_all(enum conv_fusion fusion, int batch, const struct dnn_target 
     fflush(stdout);
 }
 
+/* A plan kept as text is the same plan again; an altered text is none. */
+static void test_keeping(const struct dnn_target *target)
+{
+    const struct dnn_limits limits = {.workspace = WORKSPACE_MAX, .deterministic = true, .tensor_cores = true, .no_compilation = true};
+    struct conv_place p = places[place_count / 2];
+    struct error err = {0};
+    struct dnn_plan plan, again;
+    p.n = 32;
+    struct dnn_graph *g = conv_graph(&p, CONV_PLAIN);
+    EXPECT(dnn_plan_find(&plan, g, target, &limits, &err) == 0, "%s", err.message);
+    char *text = dnn_plan_save(&plan, &err);
+    EXPECT(text != NULL, "%s", err.message);
+    double start = clock_s();
+    EXPECT(text && dnn_plan_restore(&again, text, target, &err) == 0, "%s", err.message);
+    printf("a plan of %zu bytes, read back in %.2f ms\n", text ? strlen(text) : 0, 1e3 * (clock_s() - start));
+    EXPECT(again.engine == plan.engine && again.workspace == plan.workspace && again.tensor_cores && again.deterministic && !again.compiled, "another plan");
+    char *text_again = dnn_plan_save(&again, &err);
+    EXPECT(text && text_again && !strcmp(text, text_again), "another text");
+    dnn_plan_close(&again);
+    for (size_t i = 0; text && i < strlen(text); i++) {
+        char kept = text[i];
+        text[i] = kept == '1' ? '2' : '1';
+        EXPECT(dnn_plan_restore(&again, text, target, &err) == -1, "byte %zu altered", i);
+        text[i] = kept;
+    }
+    mem_free(text);
+    mem_free(text_again);
+    dnn_plan_close(&plan);
+    dnn_graph_close(g);
+}
+
 int main(int argc, char **argv)
 {
     struct error err = {0};
@@ -107,6 +138,7 @@ int main(int argc, char **argv)
     for (int i = 0; backbone_names[i]; i++) add_network(backbone_names[i]);
     printf("%d distinct dense convolutions\n", place_count);
     EXPECT(place_count > 150 && place_count < PLACES_MAX, "%d shapes", place_count);
+    if (target && library) test_keeping(target);
     static const int batches[] = {32, 256};
     for (int b = 0; b < 2 && target; b++) {
         for (int f = CONV_PLAIN; library && f < CONV_FUSIONS; f++)
