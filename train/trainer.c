@@ -119,8 +119,8 @@ static int write_config(struct trainer *t, struct error *err)
     text_add(&out, "// program sha256 %s\n", hex);
     dataset_hash(t->data, digest);
     hash_hex(hex, digest);
-    text_add(&out, "// data %s sha256 %s, %d shards\n// ranks %d\n", dataset_name(t->data), hex, dataset_shard_count(t->data),
-             comm_size(t->comm));
+    text_add(&out, "// data %s sha256 %s, %d shards\n// ranks %d, threads of rank 0: %d\n", dataset_name(t->data), hex,
+             dataset_shard_count(t->data), comm_size(t->comm), omp_get_max_threads());
     settings_write(t->settings, &out);
     int rc = file_write_atomic(name, out.data, out.length, err);
     text_free(&out);
