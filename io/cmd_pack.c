@@ -123,6 +123,7 @@ static int open_merge(struct pack_options *o, const struct settings *s, struct m
     *merge = NULL;
     if (!*settings_string(s, "pack.merge")) return 0;
     o->merge = *merge = merge_open(settings_string(s, "pack.merge"), err);
+    if (*merge && merge_reads(*merge, o->out)) return error_set(err, "%s: pack.out is one of the sets to merge; choose another", o->out);
     return *merge ? settle_size(o, s, err) : -1;
 }
 

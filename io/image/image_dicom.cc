@@ -45,6 +45,11 @@ static const char *decode(const uint8_t *data, size_t bytes, double centre, doub
     if (samples != 1) return "in colour; a grey slice is needed";
     if (frames > 1) return "of several frames; a file must hold one slice";
     if (set->chooseRepresentation(EXS_LittleEndianExplicit, nullptr).bad()) return "in a compression that DCMTK cannot undo (JPEG 2000?)";
+    DcmElement *stored = nullptr;
+    Uint16 allocated = 16;
+    set->findAndGetUint16(DCM_BitsAllocated, allocated);
+    if (set->findAndGetElement(DCM_PixelData, stored).bad() || !stored) return "without a picture";
+    if ((int64_t)stored->getLength(EXS_LittleEndianExplicit) < (int64_t)rows * columns * allocated / 8) return "damaged: fewer pixels than it says";
     DicomImage image(set, EXS_LittleEndianExplicit);
     if (image.getStatus() != EIS_Normal) return "damaged, or without a picture that can be shown";
     if (!image.isMonochrome()) return "in colour; a grey slice is needed";

@@ -219,19 +219,25 @@ static void report_figures(struct manifest *m)
     name_index_free(&index);
 }
 
+void manifest_warn_empty(struct manifest *m)
+{
+    int in_split[SPLIT_COUNT] = {0};
+    for (int i = 0; i < m->count; i++) in_split[m->rows[i].split]++;
+    for (int s = 0; s < SPLIT_COUNT; s++)
+        if (!in_split[s]) text_add(&m->report, "WARNING: no %s images\n", split_names[s]);
+}
+
 /* What is allowed and yet seldom meant. */
 static void report_oddities(struct manifest *m)
 {
-    int in_split[SPLIT_COUNT] = {0}, healthy_lesions = 0;
+    int healthy_lesions = 0;
     for (int i = 0; i < m->count; i++) {
         const struct manifest_row *r = &m->rows[i];
         bool any = false;
         for (int l = 0; l < LESION_COUNT; l++) any |= r->lesion[l];
-        in_split[r->split]++;
         healthy_lesions += any && !r->covid;
     }
-    for (int s = 0; s < SPLIT_COUNT && !m->unsplit; s++)
-        if (!in_split[s]) text_add(&m->report, "WARNING: no %s images\n", split_names[s]);
+    if (!m->unsplit) manifest_warn_empty(m);
     if (healthy_lesions) text_add(&m->report, "WARNING: %d images have lesions but are not COVID\n", healthy_lesions);
 }
 

@@ -31,6 +31,8 @@ int manifest_unknown_lesion(struct error *err, const char *path, int line, const
 bool manifest_is_image_name(const char *name);
 /* Two rows with one file are an error. */
 int manifest_check_doubles(const struct manifest *m, struct error *err);
+/* Adds a warning to the report for each split without an image. */
+void manifest_warn_empty(struct manifest *m);
 /* Adds to the report and counts what is the same for both kinds: figures across splits, lesions without a positive. */
 void manifest_finish_report(struct manifest *m);
 #endif

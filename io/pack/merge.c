@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/memory.h"
 #include "io/pack/manifest_private.h"
@@ -68,6 +69,15 @@ void merge_close(struct merge *m)
     }
     mem_free(m->sources);
     mem_free(m);
+}
+
+bool merge_reads(const struct merge *m, const char *folder)
+{
+    struct stat a, b;
+    if (stat(folder, &a)) return false;
+    for (int i = 0; i < m->count; i++)
+        if (!stat(m->sources[i].path, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino) return true;
+    return false;
 }
 
 int merge_size(const struct merge *m)

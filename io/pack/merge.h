@@ -1,6 +1,7 @@
 /* merge.h - data sets that were packed before, as the source of a new one: their pixels are taken as they are stored. */
 #ifndef IO_PACK_MERGE_H
 #define IO_PACK_MERGE_H
+#include <stdbool.h>
 #include "io/image/image.h"
 #include "io/pack/manifest.h"
 
@@ -8,6 +9,8 @@ struct merge; /* the open data sets */
 /* `paths`: folders of shards, separated by commas. NULL with err. */
 struct merge *merge_open(const char *paths, struct error *err);
 void merge_close(struct merge *m); /* NULL is fine */
+/* Whether `folder` is one of theirs: a set cannot be replaced while it is read. */
+bool merge_reads(const struct merge *m, const char *folder);
 /* What all of them store: pixels a side, 0 = each image's own size, -1 = they differ. */
 int merge_size(const struct merge *m);
 

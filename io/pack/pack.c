@@ -287,6 +287,23 @@ static int make_parts(struct run *r, struct part_list *list, struct error *err)
     }
 }
 
+/* A shard in the staging folder that no part of this packing has: of an earlier one, cut in another way. */
+static int remove_stale(const char *folder, const char *file, bool mine, const void *context, struct error *err)
+{
+    const struct part_list *list = context;
+    int length, index, count;
+    enum split split;
+    (void)mine;
+    shard_name_parse(file, &length, &split, &index, &count);
+    for (int p = 0; p < list->count; p++)
+        if (list->parts[p].split == split && list->parts[p].index == index && list->parts[p].count == count) return 0;
+    char *path = path_join(folder, file);
+    int status = unlink(path) ? error_set(err, "%s: the part of an earlier packing cannot be removed: %m", path) : 0;
+    if (!status) log_info("%s is not needed: the set is cut in another way now", file);
+    mem_free(path);
+    return status;
+}
+
 /* What was known of the files; a set is opened for publication, and both at once would double the memory. */
 static void forget_rows(struct run *r, struct part_list *list)
 {
@@ -303,6 +320,7 @@ static int pack_rows(struct run *r, struct error *err)
     int status = make_parts(r, &list, err);
     if (!status && r->root) pack_report(r->result, &r->m, r->v);
     if (!status) status = comm_agree(c, r->root && r->o->strict ? check_strict(r, err) : 0, err, "judging the files");
+    if (!status) status = comm_agree(c, r->root ? each_shard(r->staging, r->o->name, remove_stale, &list, err) : 0, err, "clearing old parts");
     if (!status) status = seal(r, &list, err);
     if (status && r->root && !r->result->report.length) text_add(&r->result->report, "%s", r->m.report.data ? r->m.report.data : "");
     forget_rows(r, &list);
@@ -340,6 +358,7 @@ static int begin(struct run *r, struct error *err)
     if (read_manifest(r, err)) return -1;
     bool make = o->make_split || r->m.unsplit;
     if (make) split_make(&r->m, &(struct split_options){o->seed, o->by_figure, {0.60, 0.15, 0.25}}); /* the paper's shares */
+    if (make) manifest_warn_empty(&r->m);
     text_add(&r->result->report, "%s", r->m.report.data ? r->m.report.data : "");
     if (manifest_check_leakage(&r->m, o->by_figure, err) || folder_create(r->staging, err) || lock_staging(r, err)) return -1;
     return make ? keep_split(r, err) : 0;

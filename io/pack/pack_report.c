@@ -12,7 +12,7 @@
 static bool is_misnamed(const char *file, enum image_format format)
 {
     enum image_format promised = image_format_of_name(file);
-    return promised != IMAGE_UNKNOWN && promised != format;
+    return promised != IMAGE_UNKNOWN && format != IMAGE_UNKNOWN && promised != format; /* unknown: merged, not read from a file */
 }
 
 static void report_unreadable(struct pack_result *result, const struct manifest *m, const struct verdict *v)

@@ -38,6 +38,8 @@ check "and says so" grep -q "pictures that were there already, left out: $(ls on
 check "another size" "$ladnn" pack --preset covid-ct --in two --out s-32 --name two --size 32
 expect_error "two sizes" 1 "different sizes" "$ladnn" pack --merge s-one,s-32 --out x --name x
 expect_error "resized twice" 1 "not resized again" "$ladnn" pack --merge s-one,s-two --out x --name x --size 32
+check "no file is called mis-named" grep -q "read by content: 0" both/both-report.txt
+expect_error "into itself" 1 "is one of the sets to merge" "$ladnn" pack --merge s-one,s-two --out s-one --name one
 expect_error "one set" 1 "nothing to merge" "$ladnn" pack --merge s-one --out x --name x
 expect_error "a set that is not there" 1 "s-none" "$ladnn" pack --merge s-one,s-none --out x --name x
 expect_error "merge and preset" 1 "exclude each other" "$ladnn" pack --merge s-one,s-two --preset covid-ct --in one --out x --name x

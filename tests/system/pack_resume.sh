@@ -77,4 +77,15 @@ interrupt other >/dev/null
 from=broken pack --out other --size 32 >other.again 2>&1
 check "other settings begin anew" grep -q "is made again: other settings" other.again
 check "and are whole" "$ladnn" inspect other --verify
+# Killed, then cut in another way: parts of the first cutting do not stay.
+"$ladnn" phantom --out cut --scale 0.1 >cut.log 2>&1
+"$ladnn" pack --preset covid-ct --in cut --out recut --name c --size 64 --shards 9 --threads 1 >cut.log 2>&1 &
+pid=$!
+for _ in $(seq 500); do [ "$(ls -A recut/.c-packing/*.journal 2>/dev/null | wc -l)" -ge 2 ] && break; sleep 0.005; done
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+mkdir -p recut/.c-packing && cp -n recut/*-train-*.h5 recut/.c-packing/ 2>/dev/null # when it was faster than the kill
+check "other shards than before the kill" "$ladnn" pack --preset covid-ct --in cut --out recut --name c --size 64 --shards 4
+check "are the set" "$ladnn" inspect recut --verify
+check "and no others" test "$(ls recut/*.h5 | grep -vc 'of-00004')" -eq 0
 verdict
