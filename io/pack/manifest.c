@@ -230,14 +230,16 @@ void manifest_warn_empty(struct manifest *m)
 /* What is allowed and yet seldom meant. */
 static void report_oddities(struct manifest *m)
 {
-    int healthy_lesions = 0;
+    int healthy_lesions = 0, covid = 0;
     for (int i = 0; i < m->count; i++) {
         const struct manifest_row *r = &m->rows[i];
         bool any = false;
         for (int l = 0; l < LESION_COUNT; l++) any |= r->lesion[l];
         healthy_lesions += any && !r->covid;
+        covid += r->covid;
     }
     if (!m->unsplit) manifest_warn_empty(m);
+    if (m->count && (!covid || covid == m->count)) text_add(&m->report, "WARNING: %s image is COVID\n", covid ? "every" : "no");
     if (healthy_lesions) text_add(&m->report, "WARNING: %d images have lesions but are not COVID\n", healthy_lesions);
 }
 

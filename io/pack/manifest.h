@@ -24,6 +24,7 @@ struct manifest {
     struct text report;        /* reconciliation: what was matched how, one line each, with counts */
     int matched, matched_without_extension, missing_files, unlisted_files, figures_across_splits;
     bool synthetic;            /* the folder says SYNTHETIC (phantom) */
+    int unread;                /* files and folders of a tree that cannot be opened */
     bool unsplit;              /* nothing says who trains: split_make must (io/pack/split.h) */
 };
 /* The layout of ../covid-ct: CT_COVID, CT_NonCOVID, two MetaInfo CSVs, three split CSVs. */

@@ -29,6 +29,8 @@ struct walk {
     int skipped_count;
     struct stat above[DEPTH_MAX]; /* the folder itself, the split's, the class's ... */
     int tops;                     /* of them above a class */
+    char *real_root, *real_class; /* without links: the folder itself, and the class that is walked */
+    int unread;                   /* skipped though they may hold pictures */
     struct error *err;
 };
 
@@ -38,6 +40,12 @@ static void skip(struct walk *w, const char *path, const char *why)
     text_add(&w->skipped, "  ");
     text_add_name(&w->skipped, path);
     text_add(&w->skipped, ": %s\n", why);
+}
+
+static void skip_unread(struct walk *w, const char *path, const char *why)
+{
+    w->unread++;
+    skip(w, path, why);
 }
 
 /* ---- one file ---- */
@@ -81,6 +89,23 @@ static void add_file(struct walk *w, const char *file, const char *path, int cla
 
 /* ---- folders ---- */
 
+static bool lies_in(const char *path, const char *folder)
+{
+    size_t length = strlen(folder);
+    return !strncmp(path, folder, length) && (!path[length] || path[length] == '/');
+}
+
+/* A link to another class, or to the same class of another split: its pictures would come in under a wrong label, or twice. */
+static bool leads_astray(const struct walk *w, const char *path)
+{
+    struct stat link;
+    if (!w->real_root || !w->real_class || lstat(path, &link) || !S_ISLNK(link.st_mode)) return false;
+    char *real = realpath(path, NULL);
+    bool astray = real && lies_in(real, w->real_root) && !lies_in(real, w->real_class);
+    mem_free(real); /* from malloc, as everything is */
+    return astray;
+}
+
 static bool leads_back(const struct walk *w, const struct stat *s, int depth)
 {
     for (int d = 0; d < depth; d++)
@@ -96,12 +121,13 @@ static void walk_class(struct walk *w, const char *relative, int class, int spli
     if (depth == DEPTH_MAX || stat(path, &w->above[depth]) || leads_back(w, &w->above[depth], depth)) {
         skip(w, relative, depth == DEPTH_MAX ? "too deep" : "cannot be entered, or leads back to a folder above it");
     } else if (folder_list(&names, &count, path, &err)) {
-        skip(w, relative, "cannot be read");
+        skip_unread(w, relative, "cannot be read");
     } else {
         for (int i = 0; i < count; i++) {
             char *file = mem_format("%s/%s", relative, names[i]), *whole = path_join(w->folder, file);
             struct stat s;
-            if (stat(whole, &s)) skip(w, file, "cannot be opened");
+            if (stat(whole, &s)) skip_unread(w, file, "cannot be opened");
+            else if (leads_astray(w, whole)) skip(w, file, "a link that leads back, or into another class or split");
             else if (S_ISDIR(s.st_mode)) walk_class(w, file, class, split, depth + 1);
             else if (S_ISREG(s.st_mode)) add_file(w, file, whole, class, split);
             else skip(w, file, "neither a file nor a folder");
@@ -171,8 +197,13 @@ static int walk_split(struct walk *w, const char *relative, int split, const cha
     if (!status) {
         status = name_classes(w, names, count, path, positive);
         for (int c = 0; c < 2 && !status; c++) {
-            char *class = mem_format("%s%s", relative, w->classes[c]);
+            char *class = mem_format("%s%s", relative, w->classes[c]), *whole = path_join(w->folder, class);
+            w->real_root = realpath(w->folder, NULL);
+            w->real_class = realpath(whole, NULL);
             walk_class(w, class, c, split, w->tops);
+            mem_free(w->real_root);
+            mem_free(w->real_class);
+            mem_free(whole);
             mem_free(class);
         }
         folder_list_free(names, count);
@@ -206,6 +237,8 @@ static void write_report(struct walk *w)
         text_add(t, "PATIENTS UNKNOWN for %d pictures: each counts as a patient of its own, so pictures of one person may be in two splits "
                     "(--patient gives a rule)\n", w->unmatched);
     text_add(t, "lesions are unknown in a tree of folders: all 0\n");
+    if (w->unread) text_add(t, "WARNING: %d files or folders cannot be read, and are left out\n", w->unread);
+    w->m->unread = w->unread;
     text_add(t, "passed over: %d\n%s", w->skipped_count, w->skipped.length ? w->skipped.data : "");
     manifest_finish_report(w->m);
 }

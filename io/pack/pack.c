@@ -239,6 +239,7 @@ static int seal(struct run *r, const struct part_list *list, struct error *err)
 
 static int check_strict(const struct run *r, struct error *err)
 {
+    if (r->m.unread) return error_set(err, "strict: %d files or folders cannot be read (the report lists them)", r->m.unread);
     if (r->m.missing_files) return error_set(err, "strict: %d rows name files that do not exist", r->m.missing_files);
     if (r->m.unlisted_files) return error_set(err, "strict: %d images have no labels", r->m.unlisted_files);
     if (r->result->duplicates) return error_set(err, "strict: %d images have the same bytes as another", (int)r->result->duplicates);

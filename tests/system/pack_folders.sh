@@ -46,13 +46,15 @@ cp "$one" "$odd/$(printf 'latin\xe9.png')"
 cp "$one" "$odd/no extension"
 echo "not a picture" >"$odd/notes.txt"
 ln -s .. "$odd/loop"
+ln -s ../../healthy "$odd/other class"
 ln -s ../.. "$odd/whole" # back to the tree: the other class must not come in as COVID
 ln -s /nowhere "$odd/dangling.png"
 mkfifo "$odd/fifo.png"
 check "odd names and folders" timeout 60 "${pack[@]}" --in tree --out odd --name t
 check "they are whole" "$ladnn" inspect odd --verify
-check "a loop is listed" grep -q "deep/loop: .* leads back" odd/t-report.txt
-check "nor is the tree itself entered" grep -q "deep/whole: .* leads back" odd/t-report.txt
+check "a loop is listed" grep -q "deep/loop: .*leads back" odd/t-report.txt
+check "nor the other class" grep -q "deep/other class: a link that leads back, or into another class" odd/t-report.txt
+check "nor is the tree itself entered" grep -q "deep/whole: .*leads back" odd/t-report.txt
 check "a dangling link is listed" grep -q "deep/dangling.png: cannot be opened" odd/t-report.txt
 check "a pipe is listed" grep -q "deep/fifo.png: neither a file nor a folder" odd/t-report.txt
 check "a text is listed" grep -q "deep/notes.txt: no picture" odd/t-report.txt
@@ -86,6 +88,8 @@ as_user=()
 if "${as_user[@]}" ls closed/COVID >/dev/null 2>&1 && "${as_user[@]}" test -x "$ladnn"; then
   check "a folder that may not be read" "${as_user[@]}" "$ladnn" pack --preset imagefolder --in closed --out user/out --name t --size 32
   check "is listed" grep -q "COVID/shut: cannot be" user/out/t-report.txt
+  check "and warned of" grep -q "WARNING: 1 files or folders cannot be read" user/out/t-report.txt
+  expect_error "strict stops" 1 "strict: 1 files or folders cannot be read" "${as_user[@]}" "$ladnn" pack --preset imagefolder --in closed --out user/strict --name t --size 32 --strict
   expect_error "an --out that may not be written" 1 "cannot" "${as_user[@]}" "$ladnn" pack --preset imagefolder --in tree --out closed/x --name t --size 32
 else
   echo "not tested here: a folder that may not be read (the program lies where another user cannot reach it)"
