@@ -2,8 +2,7 @@
  *
  * DESIGN: the CPU's CRC instruction takes 8 bytes a cycle, but its result comes three cycles later. Three streams, PART bytes apart,
  * keep it busy; their sums are joined by moving one over the zeros that stand for the next part, which is linear and therefore
- * four table look-ups. Loading, summing and storing then overlap, and memory sets the pace. PART is a page: shorter parts were up to a
- * quarter slower (PERFORMANCE.md). */
+ * four table look-ups. Loading, summing and storing then overlap, and memory sets the pace. */
 #include "base/crc_copy.h"
 
 #include <pthread.h>

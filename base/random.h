@@ -38,7 +38,7 @@ double random_uniform(struct random *r);                        /* [0, 1), 53 bi
 double random_range(struct random *r, double low, double high); /* [low, high) */
 double random_normal(struct random *r);                         /* mean 0, deviation 1 (Box-Muller) */
 /* out[i] = deviation times a normal, i < count: those of pair `first_pair` (of the stream's numbers 2 pair and 2 pair + 1) and the next
- * ones, out[0] as random_normal gives it for the same numbers. The same bits on every CPU. For long rows: some ten times as fast. */
+ * ones, out[0] as random_normal gives it for the same numbers. The same bits on every CPU. For long rows. */
 void random_normals(float *out, int64_t count, double deviation, const struct random *r, uint64_t first_pair);
 int64_t random_below(struct random *r, int64_t n);              /* 0 .. n-1, unbiased */
 /* Fisher-Yates shuffle of n values. */

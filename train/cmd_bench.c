@@ -1,5 +1,5 @@
-/* cmd_bench.c - `ladnn bench train|infer`: images per second of one rank on made-up pictures; `bench load` is in
- * bench_data.c.
+/* cmd_bench.c - `ladnn bench train|infer`: images per second of one rank on made-up pictures; `bench load` and
+ * `bench pack` are in bench_data.c and bench_pack.c.
  *
  * A training step here is forward, loss, backward and the Adam update of one global batch on one rank, as in train_step, without
  * the loader; images/s = batch / median step time. Peak memory is the process's largest resident set. ready_s runs from the

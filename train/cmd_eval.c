@@ -36,6 +36,7 @@ struct eval {
 
 static int print_metrics(const struct eval *v, const double *probability, const struct evaluation *e, struct error *err)
 {
+    if (!isfinite(e->loss)) return error_set(err, "%s/best.h5 gives no numbers: its loss is NaN", settings_string(v->own, "eval.run"));
     int64_t n = e->count;
     float *labels = NEW_ARRAY(float, n * LOGIT_COUNT);
     uint8_t *truth = NEW_ARRAY(uint8_t, n * LOGIT_COUNT), digest[32];
@@ -43,7 +44,6 @@ static int print_metrics(const struct eval *v, const double *probability, const 
     struct run_metrics m;
     struct text out = {0};
     struct json j;
-    if (!isfinite(e->loss)) return error_set(err, "%s/best.h5 gives no numbers: its loss is NaN", settings_string(v->own, "eval.run"));
     split_labels(labels, v->data, v->split);
     for (int64_t i = 0; i < n * LOGIT_COUNT; i++) truth[i] = labels[i] > 0;
     metrics_run(&m, probability, truth, n);
@@ -51,8 +51,7 @@ static int print_metrics(const struct eval *v, const double *probability, const 
     hash_hex(hex, digest);
     json_open(&j, &out, true);
     json_object(&j, NULL);
-    json_string(&j, "notice", dataset_synthetic(v->data) ? "SYNTHETIC data; research use only, not for diagnosis"
-                                                         : "research use only, not for diagnosis");
+    json_string(&j, "notice", dataset_notice(v->data));
     json_string(&j, "run", settings_string(v->own, "eval.run"));
     json_string(&j, "backbone", v->c.backbone);
     json_string(&j, "method", v->c.method);

@@ -87,8 +87,7 @@ static int save_best(struct trainer *t, const struct evaluation *e, struct error
         snprintf(covid, sizeof covid, "%.17g", e->covid);
         struct tensor_attribute a[] = {{"backbone", t->graph->backbone}, {"epoch", epoch}, {"val_covid_loss", covid},
                                        {"version", LADNN_VERSION},
-                                       {"notice", dataset_synthetic(t->data) ? "SYNTHETIC data; research use only, not for diagnosis"
-                                                                             : "research use only, not for diagnosis"}};
+                                       {"notice", dataset_notice(t->data)}};
         path = run_folder_file(t->run, "best.h5");
         rc = weights_save(t->net, t->graph, path, a, sizeof a / sizeof *a, err);
         mem_free(path);
@@ -169,8 +168,7 @@ static int write_metrics(struct trainer *t, const struct run_metrics *m, struct 
     char *path = run_folder_file(t->run, "metrics.json");
     json_open(&j, &out, true);
     json_object(&j, NULL);
-    json_string(&j, "notice", dataset_synthetic(t->data) ? "SYNTHETIC data; research use only, not for diagnosis"
-                                                         : "research use only, not for diagnosis");
+    json_string(&j, "notice", dataset_notice(t->data));
     json_string(&j, "dataset", dataset_name(t->data));
     json_string(&j, "backbone", t->c.backbone);
     json_string(&j, "method", t->c.method);

@@ -10,8 +10,8 @@
 
 struct run_folder;
 /* Creates the folder and locks it until it is closed. A folder with files that is no run folder is refused. A finished run is told in
- * *finished; the folder of another run is an error unless `overwrite`, which
- * empties it. `identity` is compared with the one kept in the folder. */
+ * *finished; the folder of another run is an error unless `overwrite`, which empties it. `identity` is compared with the one kept in
+ * the folder. */
 struct run_folder *run_folder_open(const char *path, const char *identity, bool overwrite, bool *finished, struct error *err);
 void run_folder_close(struct run_folder *r); /* NULL is fine */
 char *run_folder_file(const struct run_folder *r, const char *name); /* mem_free */

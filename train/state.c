@@ -262,11 +262,11 @@ int trainer_restore(struct trainer *t, bool *restored, struct error *err)
         if (t->at.epoch > t->c.epochs || (t->at.epoch == t->c.epochs && t->at.batch > 0)) {
             rc = error_set(err, "%s: its checkpoint is in epoch %d, train.epochs is %d", t->c.out, t->at.epoch + 1, t->c.epochs);
             error_hint(err, "ask for more epochs, choose another --out, or --overwrite to begin anew");
-        }
-        if (t->at.batch < t->batches)
+        } else if (t->at.batch < t->batches) {
             log_info("continuing from step %" PRId64 " (epoch %d, batch %d of %d)", t->at.step, t->at.epoch + 1, t->at.batch + 1, t->batches);
-        else
+        } else {
             log_info("continuing from step %" PRId64 " (the end of epoch %d)", t->at.step, t->at.epoch + 1);
+        }
     }
     text_free(&damaged);
     mem_free(path);

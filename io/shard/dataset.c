@@ -228,6 +228,11 @@ bool dataset_synthetic(const struct dataset *d)
     return any;
 }
 
+const char *dataset_notice(const struct dataset *d)
+{
+    return dataset_synthetic(d) ? "SYNTHETIC data; research use only, not for diagnosis" : "research use only, not for diagnosis";
+}
+
 void dataset_hash(const struct dataset *d, uint8_t digest[32])
 {
     struct sha256 sum;

@@ -1,4 +1,4 @@
-/* deflate.h - a block of bytes to and from zlib's format (RFC 1950), by libdeflate where this build has it: some three times as fast. */
+/* deflate.h - a block of bytes to and from zlib's format (RFC 1950), by libdeflate where this build has it, which is faster than zlib. */
 #ifndef IO_SHARD_DEFLATE_H
 #define IO_SHARD_DEFLATE_H
 #include <stdbool.h>

@@ -4,7 +4,7 @@
  * all of one size (`pack --size`) or each of its own ("original size": flat bytes with a shape per image).
  * DESIGN: HDF5 is called under one lock, only to open and to index; pixel bytes are then copied out of a mapping of the file from
  * the addresses found once, by any number of threads, and summed during the copy: comparing with the image's CRC-32C at each
- * reading costs next to nothing, and both together are as fast as pread alone (base/file_map.h). A shard keeps no file open.
+ * reading costs little (PERFORMANCE.md beside a plain copy). A shard keeps no file open.
  */
 #ifndef IO_SHARD_SHARD_H
 #define IO_SHARD_SHARD_H
@@ -77,6 +77,8 @@ int dataset_read(struct dataset *d, enum split split, int64_t i, struct image *o
 void dataset_expect(struct dataset *d, enum split split, int64_t i);
 const char *dataset_name(const struct dataset *d);
 bool dataset_synthetic(const struct dataset *d);
+/* What every result made from the data must say: that it is for research, and whether the data are synthetic. */
+const char *dataset_notice(const struct dataset *d);
 /* Identity of the data for records: SHA-256 over all items of all splits (file, patient, labels, crc) in order. */
 void dataset_hash(const struct dataset *d, uint8_t digest[32]);
 int dataset_shard_count(const struct dataset *d);

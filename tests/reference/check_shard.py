@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads shards by io/shard/FORMAT.md alone and checks every checksum: python3 check_shard.py FILE ...
+"""Reads shards by io/FORMAT.md alone and checks every checksum: python3 check_shard.py FILE ...
 
 Status 77 when h5py is not installed, 1 when something does not hold. Prints images, channels and COVID images of each.
 """
