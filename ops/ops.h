@@ -1,4 +1,4 @@
-/* ops.h - the one operations table. ops/ref defines every operation in plain loops, ops/cpu and (later) ops/cuda carry
+/* ops.h - the one operations table. ops/ref defines every operation in plain loops, ops/cpu and ops/cuda carry
  * the same functions and meet the same tests. Nobody above this line knows which backend runs.
  *
  * Virtual shards. A rank holds one or more virtual shards of the global batch (io/load/sampler.h). Functions that take
@@ -13,6 +13,9 @@
  * Weights of conv and linear live in a backend's own arrangement ("stored"), chosen once when the first handle of a layer
  * is created, so that the optimiser can work on them in place; import/export convert from and to PyTorch's order.
  *
+ * Memory. Every pointer to data, parameters, sums and keys is to memory of the backend's own `alloc` (the host's for ref and cpu, the
+ * card's for cuda), unless its name says `host`. Calls are queued: they run one after the other, and only `download` waits.
+ *
  * Nothing here allocates after create, except that the first use of a new image count may build primitives.
  * Functions die (CHECK) on a backend's own failure: the contract is checked when a handle is created.
  */
@@ -20,6 +23,8 @@
 #define OPS_OPS_H
 #include <stdbool.h>
 #include "base/error.h"
+#include "ops/loss.h"
+#include "ops/optim.h"
 #include "ops/tensor.h"
 
 enum activation { ACT_NONE, ACT_RELU, ACT_SILU };
@@ -39,6 +44,14 @@ struct linear_spec { /* y = W x + b over the flattened (C, H, W) of x, torch.nn.
 };
 struct pool_spec { int kernel, stride, padding; }; /* floor mode; kernel 0 = adaptive average to y's size */
 
+struct norm_spec { int c; double eps, momentum; };
+struct norm_memory { /* of one normalisation: c values each */
+    float *mean, *inv_std, *scale, *shift;       /* what the passes over x take; written anew in each forward pass */
+    float *running_mean, *running_var;
+    const float *gamma, *beta;
+};
+
+struct recording; /* backend's own: what `replay` has kept */
 struct conv;   /* backend's own: primitives per image count, stored layout */
 struct linear;
 
@@ -49,6 +62,26 @@ struct ops {
     enum layout (*layout)(enum dtype dtype);
     enum layout (*input_layout)(enum dtype dtype); /* of the network's input (N, 3, H, W), which `input` fills */
     bool (*has)(enum dtype dtype); /* false: this machine cannot, or not faster than f32 would be */
+
+    /* ---- memory ---- */
+    void *(*alloc)(size_t bytes); /* zeros, aligned for every use; NULL when there is no room */
+    void (*free)(void *memory);   /* NULL is fine */
+    size_t (*room)(void);         /* bytes that alloc could give now */
+    void (*upload)(void *to, const void *host, size_t bytes);    /* host may be changed on return */
+    void (*download)(void *host, const void *from, size_t bytes);/* waits for everything queued before it */
+    void (*copy)(void *to, const void *from, size_t bytes);
+    /* The parameters of a network are in this arena and will be used as `dtype`. Before the first forward pass and whenever they were
+     * changed by other calls than `update`: a backend may keep copies in another dtype. NULL, 0: no longer. */
+    void (*parameters_set)(const float *arena, int64_t count, enum dtype dtype);
+    /* Calls body(context), which calls functions of this table, with the same arguments whenever *r is the same (NULL at first). A backend
+     * may keep them and repeat them as one, without calling body again. */
+    void (*replay)(struct recording **r, void (*body)(void *context), void *context);
+    void (*recording_free)(struct recording *r); /* NULL is fine */
+
+    /* ---- sums over virtual shards, in the tree's order, in place: parts[0] += ...; the other parts are clobbered ---- */
+    void (*tree_sum)(float *const parts[], int shards, size_t count);
+    void (*tree_sum_double)(double *const parts[], int shards, size_t count);
+    void (*narrow)(float *to, const double *from, size_t count);
 
     /* ---- convolution: x (N, in_c, in_h, in_w) -> y (N, out_c, out_h, out_w) ---- */
     /* `like`: a handle of the same layer whose stored weight layout must be kept, or NULL. `n`: the usual image count.
@@ -88,6 +121,11 @@ struct ops {
      * x and dx may be slices (DenseNet); y, residual, dy are whole. residual goes with ACT_NONE or ACT_RELU only. */
     /* sum[c] = sum of x, sum_squares[c] = sum of x^2 over n, h, w; relative error near 1e-6 or better. */
     void (*norm_sums)(double *sum, double *sum_squares, const struct tensor *x);
+    /* From the sums over the whole batch, `count` elements a channel: mean, inv_std = 1 / sqrt(variance + eps) with the biased variance
+     * max(0, E x^2 - mean^2), scale and shift; running = (1 - momentum) running + momentum * (mean, unbiased variance). */
+    void (*norm_statistics)(const struct norm_memory *m, const struct norm_spec *spec, const double *sum, const double *sum_squares, double count);
+    /* The same from the running statistics, for evaluation. */
+    void (*norm_frozen)(const struct norm_memory *m, const struct norm_spec *spec);
     void (*norm_forward)(const struct tensor *y, const struct tensor *x, const struct tensor *residual, const float *scale,
                          const float *shift, const float *row_scale, enum activation act);
     /* g = (dy + dy2) * act'(...) is stored in place of dy (it is also the residual's gradient); dy2 is NULL or a second
@@ -96,6 +134,8 @@ struct ops {
     void (*norm_backward_sums)(double *sum_g, double *sum_gx, const struct tensor *dy, const struct tensor *dy2,
                                const struct tensor *x, const struct tensor *y, const float *mean, const float *inv_std,
                                const float *scale, const float *shift, const float *row_scale, enum activation act);
+    /* mean_g = sum_g / count, mean_gx = sum_gx / count. */
+    void (*norm_means)(float *mean_g, float *mean_gx, const double *sum_g, const double *sum_gx, int c, double count);
     /* dx (+)= scale * (g*row_scale - mean_g - xhat * mean_gx); `add`: accumulate into dx. Without `add`, dx may be g itself
      * (same memory, both whole). */
     void (*norm_backward)(const struct tensor *dx, const struct tensor *g, const struct tensor *x, const float *mean,
@@ -125,8 +165,22 @@ struct ops {
     /* y = x / (1-p) where the element is kept, else 0. Element e (index in (C,H,W)) of image i is dropped when
      * random_u32_at(random_stream(row_key[i], RANDOM_DROPOUT, layer, 0), e) < p * 2^32. y may be x. Backward is the same call on dy. */
     void (*dropout)(const struct tensor *y, const struct tensor *x, double p, const uint64_t *row_key, uint64_t layer);
+    /* row_scale[i] = 0 for an image that stochastic depth drops (Huang et al. 2016), else 1/(1-p). Image i is dropped when
+     * random_u32_at(random_stream(row_key[i], RANDOM_DROP_PATH, layer, 0), 0) < p * 2^32. */
+    void (*drop_rows)(float *row_scale, const uint64_t *row_key, int images, double p, uint64_t layer);
     void (*add)(const struct tensor *y, const struct tensor *x);                  /* y += x, whole tensors */
-    void (*input)(const struct tensor *x, const float *nchw);                     /* pictures (N,3,H,W) to dtype, layout */
+    void (*input)(const struct tensor *x, const float *host_nchw);                /* pictures (N,3,H,W) to dtype, layout */
+
+    /* ---- the ends of a step ---- */
+    /* Of one shard: sums[0] its share of the loss, sums[1] the sum of its COVID cross-entropies; logits and dlogits (images, outputs),
+     * targets (images, 6), all f32 (ops/loss.h). dlogits may be NULL. */
+    void (*loss)(double *sums, float *dlogits, const float *logits, const float *targets, int images, int total_images,
+                 const struct loss_spec *spec);
+    /* norm[0] = L2 norm of the arena, summed in double in an order that depends on count alone. */
+    void (*norm_of)(double *norm, const float *gradients, int64_t count);
+    /* One update of the arena (ops/optim.h). Changes nothing when norm[0] is not finite. v is NULL for SGD. */
+    void (*update)(float *parameters, float *m, float *v, const float *gradients, int64_t count, const struct optim_spec *spec,
+                   const struct optim_now *now, const double *norm);
 };
 
 extern const struct ops ops_ref;
@@ -134,7 +188,7 @@ const struct ops *ops_cpu(void); /* put together at the first call, from what th
 /* "ref" or "cpu"; NULL when unknown. */
 const struct ops *ops_find(const char *name);
 
-/* Sum over shards in the tree's order, in place: parts[0] += ... ; parts[s] are clobbered. */
+/* What `tree_sum` does, in host memory. */
 void shard_tree_sum(float *const parts[], int shards, size_t count);
 void shard_tree_sum_double(double *const parts[], int shards, size_t count);
 

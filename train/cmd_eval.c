@@ -17,7 +17,7 @@ static int load_network(struct network **net, struct graph **graph, const char *
 {
     struct network_options options = {.ops = c->ops, .dtype = c->dtype, .max_eval_images = c->eval_batch};
     char *path = path_join(run, "best.h5");
-    *graph = graph_build(c->backbone, c->augment.size, loss_logits(&c->loss), true, err);
+    *graph = graph_build(c->backbone, c->augment.size, loss_outputs(&c->loss), true, err);
     *net = *graph ? network_open(*graph, &options, err) : NULL;
     int rc = *net ? weights_load(*net, *graph, path, err) : -1;
     mem_free(path);

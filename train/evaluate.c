@@ -73,7 +73,7 @@ static void score(struct evaluation *e, const struct dataset *d, enum split spli
 int evaluate_split(struct evaluation *e, struct dataset *d, enum split split, struct network *net, const struct train_config *c,
                    struct comm *comm, struct error *err)
 {
-    int outputs = loss_logits(&c->loss), size = comm_size(comm), rc;
+    int outputs = loss_outputs(&c->loss), size = comm_size(comm), rc;
     size_t bytes, *counts = NEW_ARRAY(size_t, size);
     void *all = NULL;
     *e = (struct evaluation){.count = dataset_count(d, split)};

@@ -6,7 +6,6 @@
 
 #include "io/labels.h"
 
-int loss_logits(const struct loss_spec *spec) { return spec->kind == LOSS_SOFTMAX ? 2 : LOGIT_COUNT; }
 
 static double sigmoid(double z) { return z >= 0 ? 1 / (1 + exp(-z)) : exp(z) / (1 + exp(z)); }
 
@@ -36,7 +35,7 @@ struct loss_sums loss_compute(float *dlogits, const float *logits, const float *
                               const struct loss_spec *spec)
 {
     struct loss_sums sums = {0, 0};
-    int outputs = loss_logits(spec);
+    int outputs = loss_outputs(spec);
     for (int i = 0; i < images; i++) {
         const float *z = logits + (ptrdiff_t)i * outputs, *t = targets + (ptrdiff_t)i * LOGIT_COUNT;
         float *d = dlogits ? dlogits + (ptrdiff_t)i * outputs : NULL;
@@ -55,7 +54,7 @@ struct loss_sums loss_compute(float *dlogits, const float *logits, const float *
 
 void loss_probabilities(double *probability, const float *logits, int images, const struct loss_spec *spec)
 {
-    int outputs = loss_logits(spec);
+    int outputs = loss_outputs(spec);
     for (int i = 0; i < images; i++) {
         const float *z = logits + (ptrdiff_t)i * outputs;
         double *p = probability + (ptrdiff_t)i * LOGIT_COUNT;

@@ -42,7 +42,7 @@ void train_start_epoch(struct trainer *t)
 /* Waits for this rank's pictures and hands them to its virtual shards. */
 static int load(struct trainer *t, struct loader_batch *batch, struct error *err)
 {
-    int images = batch_images(t, t->at.batch), first, number, done = 0, at, outputs = loss_logits(&t->c.loss);
+    int images = batch_images(t, t->at.batch), first, number, done = 0, at, outputs = loss_outputs(&t->c.loss);
     struct random keys = random_stream(t->c.seed, RANDOM_ROW_KEY, (uint64_t)t->at.epoch, 0);
     *batch = (struct loader_batch){0};
     local_slice(t, images, &first, &number);

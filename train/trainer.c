@@ -50,12 +50,12 @@ static int open_network(struct trainer *t, struct error *err)
     int per_shard = (t->c.batch + t->shards - 1) / t->shards;
     struct network_options options = {.ops = t->c.ops, .dtype = t->c.dtype, .max_images = per_shard,
                                       .max_eval_images = t->c.eval_batch, .shards = t->local_shards};
-    t->graph = graph_build(t->c.backbone, t->c.augment.size, loss_logits(&t->c.loss), true, err);
+    t->graph = graph_build(t->c.backbone, t->c.augment.size, loss_outputs(&t->c.loss), true, err);
     if (!t->graph) return -1;
     t->net = network_open(t->graph, &options, err);
     if (!t->net) return -1;
     int64_t count = network_arena_count(t->net);
-    int room = per_shard * t->local_shards, outputs = loss_logits(&t->c.loss);
+    int room = per_shard * t->local_shards, outputs = loss_outputs(&t->c.loss);
     optim_open(&t->optim, &t->c.optim, count);
     t->buckets = buckets_open(t->comm, network_gradients(t->net), count, t->c.bucket_bytes, t->c.deterministic, t->c.overlap);
     t->shard = NEW_ARRAY(struct network_shard, t->local_shards);

@@ -29,7 +29,7 @@ static void compare_case(FILE *f, const struct loss_spec *spec, int images, int 
 {
     float logits[ROOM], targets[ROOM], gradient[ROOM];
     double probability[ROOM];
-    int outputs = loss_logits(spec);
+    int outputs = loss_outputs(spec);
     double unit = spec->kind == LOSS_BCE ? fmax(spec->covid_weight, 1) / (6.0 * total) : 1.0 / total;
     EXPECT(outputs == (spec->kind == LOSS_BCE ? 6 : 2), "%d outputs", outputs);
     floats(logits, images * outputs, f);
@@ -84,7 +84,7 @@ static void draw(float *logits, float *targets, uint64_t key)
 static void test_differences(const struct loss_spec *spec)
 {
     float logits[ROOM], targets[ROOM], gradient[ROOM];
-    int outputs = loss_logits(spec), total = IMAGES + 5;
+    int outputs = loss_outputs(spec), total = IMAGES + 5;
     double unit = (spec->kind == LOSS_BCE ? fmax(spec->covid_weight, 1) / 6.0 : 1) / total;
     draw(logits, targets, 1);
     loss_compute(gradient, logits, targets, IMAGES, total, spec);
@@ -103,7 +103,7 @@ static void test_differences(const struct loss_spec *spec)
 static void test_parts(const struct loss_spec *spec)
 {
     float logits[ROOM], targets[ROOM], whole[ROOM], parts[ROOM];
-    int outputs = loss_logits(spec), starts[] = {0, 1, 1, 8, IMAGES};
+    int outputs = loss_outputs(spec), starts[] = {0, 1, 1, 8, IMAGES};
     struct loss_sums sum = {0, 0}, all;
     draw(logits, targets, 2);
     all = loss_compute(whole, logits, targets, IMAGES, IMAGES, spec);
