@@ -25,12 +25,21 @@ void *mem_alloc(size_t bytes)
 }
 
 /* Long rows by all threads: the kernel must make their pages. */
-void *mem_zero(size_t bytes)
+void mem_clear(void *memory, size_t bytes)
 {
-    char *p = mem_alloc(bytes);
-    if (bytes < LONG_ROW) return memset(p, 0, bytes);
+    char *p = memory;
+    if (bytes < LONG_ROW) {
+        memset(p, 0, bytes);
+        return;
+    }
 #pragma omp parallel for
     for (size_t at = 0; at < bytes; at += PIECE) memset(p + at, 0, bytes - at < PIECE ? bytes - at : PIECE);
+}
+
+void *mem_zero(size_t bytes)
+{
+    void *p = mem_alloc(bytes);
+    mem_clear(p, bytes);
     return p;
 }
 

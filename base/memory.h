@@ -8,6 +8,8 @@
 void *mem_alloc(size_t bytes);
 /* The same, cleared. */
 void *mem_zero(size_t bytes);
+/* Sets bytes to 0, long rows with all threads. */
+void mem_clear(void *memory, size_t bytes);
 /* Keeps the old contents; alignment stays 64. `old` may be NULL. */
 void *mem_grow(void *old, size_t old_bytes, size_t new_bytes);
 char *mem_string(const char *text); /* copy; NULL stays NULL */

@@ -1,14 +1,12 @@
 /* backward.c - the backward pass: nodes in falling order; plan.c has decided where each gradient goes. After a node its
  * parameters' gradients are final on this rank and `ready` may send them away. */
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/memory.h"
 #include "models/network_private.h"
 
 struct back {
     struct network *n;
-    struct network_pass *pass;
+    const struct network_pass *pass;
 };
 
 static struct tensor value_view(const struct back *b, int value, int s)
@@ -33,6 +31,12 @@ static void merge(const struct back *b, int value)
         struct tensor from = gradient_view(b, value_root(b->n->g, value), second_of(b, value), s);
         b->n->o.ops->add(&to, &from);
     }
+}
+
+static const float *row_scale_of(const struct back *b, int i, int s)
+{
+    const float *scale = b->n->layer[i].row_scale;
+    return scale ? scale + s * b->n->o.max_images : NULL;
 }
 
 static void backward_relu(const struct back *b, const struct node *node, const struct tensor *dy)
@@ -61,48 +65,56 @@ static void backward_conv(const struct back *b, int i, const struct tensor *dx, 
     }
 }
 
-/* Leaves g in place of dy, the gradients of gamma and beta in the arena, and the global means of g and g*xhat. */
-static void norm_sums_of_gradient(const struct back *b, int i, const struct tensor *dy)
+/* Leaves g in place of dy, and the sums of g and g*xhat of each shard in sums[s]. */
+static void norm_sums_of_gradient(const struct back *b, int i, const struct tensor *dy, double *const sums[])
 {
-    struct network *n = b->n;
+    const struct network *n = b->n;
     const struct node *node = &n->g->nodes[i];
-    const struct layer *layer = &n->layer[i];
-    int c = n->g->values[node->x].c, shards = n->o.shards;
-    double *sums[MAX_SHARDS];
-    float *parts[MAX_SHARDS];
-    for (int s = 0; s < shards; s++) {
+    const struct norm_memory *m = &n->layer[i].norm;
+    int c = n->g->values[node->x].c;
+    for (int s = 0; s < n->o.shards; s++) {
         struct tensor x = value_view(b, node->x, s), y = value_view(b, node->y, s), dy2;
         bool two = second_of(b, node->y) != NONE, masked_by_y = node->residual != NONE && node->act == ACT_RELU;
         if (two) dy2 = gradient_view(b, node->y, second_of(b, node->y), s);
-        sums[s] = n->part_sums + (size_t)s * 2 * (size_t)c;
-        parts[s] = n->part_gradients + (size_t)s * 2 * (size_t)c;
-        n->o.ops->norm_backward_sums(sums[s], sums[s] + c, &dy[s], two ? &dy2 : NULL, &x, masked_by_y ? &y : NULL, layer->mean,
-                                     layer->inv_std, layer->scale, layer->shift,
-                                     layer->row_scale ? layer->row_scale + s * n->o.max_images : NULL, node->act);
-        for (int k = 0; k < 2 * c; k++) parts[s][k] = (float)sums[s][k];
+        n->o.ops->norm_backward_sums(sums[s], sums[s] + c, &dy[s], two ? &dy2 : NULL, &x, masked_by_y ? &y : NULL, m->mean, m->inv_std,
+                                     m->scale, m->shift, row_scale_of(b, i, s), node->act);
     }
-    shard_tree_sum(parts, shards, 2 * (size_t)c);
-    memcpy(network_param(n, n->gradients, node->param[0]), parts[0] + c, sizeof(float) * (size_t)c);
-    memcpy(network_param(n, n->gradients, node->param[1]), parts[0], sizeof(float) * (size_t)c);
-    shard_tree_sum_double(sums, shards, 2 * (size_t)c);
-    if (b->pass->share) b->pass->share(b->pass->context, sums[0], 2 * c);
-    double count = (double)network_norm_images(n, b->pass) * n->g->values[node->x].h * n->g->values[node->x].w;
-    for (int k = 0; k < c; k++) {
-        n->mean_g[k] = (float)(sums[0][k] / count);
-        n->mean_gx[k] = (float)(sums[0][c + k] / count);
+}
+
+/* The gradients of gamma and beta into the arena, and the global means of g and g*xhat. */
+static void norm_reduce_gradient(const struct back *b, int i, double *const sums[])
+{
+    const struct network *n = b->n;
+    const struct ops *ops = n->o.ops;
+    const struct node *node = &n->g->nodes[i];
+    const struct value *x = &n->g->values[node->x];
+    size_t c = (size_t)x->c;
+    float *parts[MAX_SHARDS];
+    for (int s = 0; s < n->o.shards; s++) {
+        parts[s] = n->part_gradients + (size_t)s * 2 * c;
+        ops->narrow(parts[s], sums[s], 2 * c);
     }
+    ops->tree_sum(parts, n->o.shards, 2 * c);
+    ops->copy(network_param(n, n->gradients, node->param[0]), parts[0] + c, sizeof(float) * c);
+    ops->copy(network_param(n, n->gradients, node->param[1]), parts[0], sizeof(float) * c);
+    ops->tree_sum_double(sums, n->o.shards, 2 * c);
+    if (b->pass->share) b->pass->share(b->pass->context, sums[0], 2 * x->c);
+    ops->norm_means(n->mean_g, n->mean_gx, sums[0], sums[0] + c, x->c, (double)network_norm_images(n, b->pass) * x->h * x->w);
 }
 
 static void backward_norm(const struct back *b, int i, const struct tensor *dx, const struct tensor *dy)
 {
     struct network *n = b->n;
     const struct node *node = &n->g->nodes[i];
-    const struct layer *layer = &n->layer[i];
-    norm_sums_of_gradient(b, i, dy);
+    const struct norm_memory *m = &n->layer[i].norm;
+    double *sums[MAX_SHARDS];
+    for (int s = 0; s < n->o.shards; s++) sums[s] = n->part_sums + (size_t)s * 2 * (size_t)n->g->values[node->x].c;
+    norm_sums_of_gradient(b, i, dy, sums);
+    norm_reduce_gradient(b, i, sums);
     for (int s = 0; s < n->o.shards; s++) {
         struct tensor x = value_view(b, node->x, s);
-        n->o.ops->norm_backward(&dx[s], &dy[s], &x, layer->mean, layer->inv_std, layer->scale, n->mean_g, n->mean_gx,
-                                layer->row_scale ? layer->row_scale + s * n->o.max_images : NULL, n->gradient.write[i].add);
+        n->o.ops->norm_backward(&dx[s], &dy[s], &x, m->mean, m->inv_std, m->scale, n->mean_g, n->mean_gx, row_scale_of(b, i, s),
+                                n->gradient.write[i].add);
     }
 }
 
@@ -121,9 +133,9 @@ static void backward_se(const struct back *b, int i, const struct tensor *dx, co
         n->o.ops->se_backward(&dx[s], d, d1, d2, d3, &x[s], &dy[s], network_slot(n, &n->train, n->train.note[i], s), w1, w2,
                               node->squeeze, d3 + size[3]);
     }
-    shard_tree_sum(parts, n->o.shards, size[0] + size[1] + size[2] + size[3]);
+    n->o.ops->tree_sum(parts, n->o.shards, size[0] + size[1] + size[2] + size[3]);
     for (int k = 0; k < 4; at += size[k], k++)
-        memcpy(network_param(n, n->gradients, node->param[k]), parts[0] + at, sizeof(float) * size[k]);
+        n->o.ops->copy(network_param(n, n->gradients, node->param[k]), parts[0] + at, sizeof(float) * size[k]);
 }
 
 static void backward_pool(const struct back *b, int i, const struct tensor *dx, const struct tensor *dy)
@@ -160,19 +172,17 @@ static void backward_node(const struct back *b, int i)
     case NODE_AVGPOOL: backward_pool(b, i, dx, dy); break;
     case NODE_DROPOUT:
         for (int s = 0; s < b->n->o.shards; s++)
-            b->n->o.ops->dropout(&dx[s], &dy[s], node->drop, b->pass->shard[s].row_key, (uint64_t)node->random_layer);
+            b->n->o.ops->dropout(&dx[s], &dy[s], node->drop, network_row_key(b->n, s), (uint64_t)node->random_layer);
         break;
     }
 }
 
-void network_backward(struct network *n, struct network_pass *pass)
+float *network_dlogits(const struct network *n, int s) { return network_slot(n, &n->train, n->gradient.first[n->g->logits], s); }
+
+void network_backward(struct network *n, const struct network_pass *pass)
 {
     struct back b = {n, pass};
     const struct graph *g = n->g;
-    for (int s = 0; s < n->o.shards; s++) {
-        struct tensor d = gradient_view(&b, g->logits, n->gradient.first[g->logits], s);
-        if (d.n) memcpy(d.data, pass->shard[s].dlogits, sizeof(float) * (size_t)d.n * (size_t)d.c);
-    }
     for (int i = g->node_count - 1; i >= 0; i--) {
         double start = clock_s();
         backward_node(&b, i);

@@ -1,20 +1,16 @@
 /* forward.c - the forward pass, training and evaluation: node by node, and within a node shard by shard, so that all shards
  * of a rank meet at each normalisation and its statistics can run over the whole global batch. */
-#include <math.h>
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/random.h"
 #include "models/network_private.h"
 
 /* One pass over one plan; evaluation is one shard with running statistics. */
 struct run {
     struct network *n;
     const struct plan *plan;
-    struct network_shard *shard;
+    const struct network_shard *shard;
     int shards;
-    struct network_pass *pass; /* NULL in evaluation */
+    const struct network_pass *pass; /* NULL in evaluation */
 };
 
 static struct tensor view(const struct run *r, int value, int s)
@@ -40,6 +36,7 @@ int network_norm_images(const struct network *n, const struct network_pass *pass
 static void norm_take_sums(struct run *r, int i)
 {
     struct network *n = r->n;
+    const struct ops *ops = n->o.ops;
     const struct layer *layer = &n->layer[i];
     int x = n->g->nodes[i].x, root = value_root(n->g, x), all = n->g->values[root].c;
     int first = layer->stats_first, c = layer->stats_end - first;
@@ -50,55 +47,37 @@ static void norm_take_sums(struct run *r, int i)
         t.c_offset = first;
         t.c = c;
         parts[s] = n->part_sums + (size_t)s * 2 * (size_t)c;
-        n->o.ops->norm_sums(parts[s], parts[s] + c, &t);
+        ops->norm_sums(parts[s], parts[s] + c, &t);
     }
-    shard_tree_sum_double(parts, r->shards, 2 * (size_t)c);
+    ops->tree_sum_double(parts, r->shards, 2 * (size_t)c);
     if (r->pass->share) r->pass->share(r->pass->context, parts[0], 2 * c);
-    memcpy(n->sums[root] + first, parts[0], sizeof(double) * (size_t)c);
-    memcpy(n->sums[root] + all + first, parts[0] + c, sizeof(double) * (size_t)c);
+    ops->copy(n->sums[root] + first, parts[0], sizeof(double) * (size_t)c);
+    ops->copy(n->sums[root] + all + first, parts[0] + c, sizeof(double) * (size_t)c);
 }
 
-static void norm_batch_statistics(struct run *r, int i)
+static void norm_coefficients(struct run *r, int i)
 {
     struct network *n = r->n;
     const struct node *node = &n->g->nodes[i];
-    struct layer *layer = &n->layer[i];
     const struct value *x = &n->g->values[node->x];
     int root = value_root(n->g, node->x), all = n->g->values[root].c;
-    double count = (double)network_norm_images(n, r->pass) * x->h * x->w;
-    float *running_mean = n->running_mean[node->buffers], *running_var = n->running_var[node->buffers];
+    struct norm_spec spec = {x->c, node->eps, node->momentum};
+    if (!r->pass) {
+        n->o.ops->norm_frozen(&n->layer[i].norm, &spec);
+        return;
+    }
     norm_take_sums(r, i);
-    for (int c = 0; c < x->c; c++) {
-        double mean = n->sums[root][c] / count, var = n->sums[root][all + c] / count - mean * mean;
-        if (var < 0) var = 0;
-        layer->mean[c] = (float)mean;
-        layer->inv_std[c] = (float)(1 / sqrt(var + node->eps));
-        double unbiased = count > 1 ? var * count / (count - 1) : var;
-        running_mean[c] = (float)((1 - node->momentum) * running_mean[c] + node->momentum * mean);
-        running_var[c] = (float)((1 - node->momentum) * running_var[c] + node->momentum * unbiased);
-    }
+    n->o.ops->norm_statistics(&n->layer[i].norm, &spec, n->sums[root], n->sums[root] + all,
+                              (double)network_norm_images(n, r->pass) * x->h * x->w);
 }
 
-static void norm_running_statistics(struct run *r, int i)
-{
-    const struct node *node = &r->n->g->nodes[i];
-    struct layer *layer = &r->n->layer[i];
-    for (int c = 0; c < r->n->g->values[node->x].c; c++) {
-        layer->mean[c] = r->n->running_mean[node->buffers][c];
-        layer->inv_std[c] = (float)(1 / sqrt((double)r->n->running_var[node->buffers][c] + node->eps));
-    }
-}
-
-/* Stochastic depth (Huang et al. 2016), row mode: an image's branch is kept with probability 1 - p and scaled by 1/(1-p). */
+/* Stochastic depth's factors of a shard's images, or NULL. */
 static const float *norm_row_scale(struct run *r, int i, int s)
 {
     const struct node *node = &r->n->g->nodes[i];
     if (!r->pass || node->drop <= 0) return NULL;
     float *scale = r->n->layer[i].row_scale + s * r->n->o.max_images;
-    for (int k = 0; k < r->shard[s].images; k++) {
-        struct random stream = random_stream(r->shard[s].row_key[k], RANDOM_DROP_PATH, (uint64_t)node->random_layer, 0);
-        scale[k] = random_u32_at(&stream, 0) < node->drop * 4294967296.0 ? 0 : (float)(1 / (1 - node->drop));
-    }
+    r->n->o.ops->drop_rows(scale, network_row_key(r->n, s), r->shard[s].images, node->drop, (uint64_t)node->random_layer);
     return scale;
 }
 
@@ -106,22 +85,12 @@ static void forward_norm(struct run *r, int i)
 {
     struct network *n = r->n;
     const struct node *node = &n->g->nodes[i];
-    struct layer *layer = &n->layer[i];
-    const float *gamma = network_param(n, n->parameters, node->param[0]);
-    const float *beta = network_param(n, n->parameters, node->param[1]);
-    if (r->pass)
-        norm_batch_statistics(r, i);
-    else
-        norm_running_statistics(r, i);
-    for (int c = 0; c < n->g->values[node->x].c; c++) {
-        layer->scale[c] = gamma[c] * layer->inv_std[c];
-        layer->shift[c] = beta[c] - layer->mean[c] * layer->scale[c];
-    }
+    const struct norm_memory *m = &n->layer[i].norm;
+    norm_coefficients(r, i);
     for (int s = 0; s < r->shards; s++) {
         struct tensor x = view(r, node->x, s), y = view(r, node->y, s), residual;
         if (node->residual != NONE) residual = view(r, node->residual, s);
-        n->o.ops->norm_forward(&y, &x, node->residual != NONE ? &residual : NULL, layer->scale, layer->shift,
-                               norm_row_scale(r, i, s), node->act);
+        n->o.ops->norm_forward(&y, &x, node->residual != NONE ? &residual : NULL, m->scale, m->shift, norm_row_scale(r, i, s), node->act);
     }
 }
 
@@ -152,11 +121,9 @@ static void forward_se(struct run *r, int i)
 static void forward_dropout(struct run *r, int i)
 {
     const struct node *node = &r->n->g->nodes[i];
-    static const uint64_t unused;
-    for (int s = 0; s < r->shards; s++) {
+    for (int s = 0; s < r->shards; s++) { /* in evaluation p = 0, which asks for no number */
         struct tensor x = view(r, node->x, s), y = view(r, node->y, s);
-        const uint64_t *keys = r->pass ? r->shard[s].row_key : &unused; /* p = 0 asks for no number */
-        r->n->o.ops->dropout(&y, &x, r->pass ? node->drop : 0, keys, (uint64_t)node->random_layer);
+        r->n->o.ops->dropout(&y, &x, r->pass ? node->drop : 0, network_row_key(r->n, s), (uint64_t)node->random_layer);
     }
 }
 
@@ -183,31 +150,53 @@ static void forward_node(struct run *r, int i)
 static void forward(struct run *r)
 {
     const struct graph *g = r->n->g;
-    for (int s = 0; s < r->shards; s++) {
-        struct tensor x = view(r, g->input, s);
-        r->n->o.ops->input(&x, r->shard[s].pixels);
-    }
     for (int i = 0; i < g->node_count; i++) {
         double start = clock_s();
         forward_node(r, i);
         r->n->times.forward_s[g->nodes[i].kind] += clock_s() - start;
     }
+}
+
+static void load(struct run *r)
+{
+    struct network *n = r->n;
+    if (n->parameters_changed) n->o.ops->parameters_set(n->parameters, n->arena_count, n->o.dtype);
+    n->parameters_changed = false;
     for (int s = 0; s < r->shards; s++) {
-        struct tensor y = view(r, g->logits, s);
-        if (y.n) memcpy(r->shard[s].logits, y.data, sizeof(float) * (size_t)y.n * (size_t)y.c);
+        struct tensor x = view(r, n->g->input, s);
+        n->o.ops->input(&x, r->shard[s].pixels);
+        if (r->pass) n->o.ops->upload(network_row_key(n, s), r->shard[s].row_key, sizeof(uint64_t) * (size_t)r->shard[s].images);
     }
 }
 
-void network_forward(struct network *n, struct network_pass *pass)
+static struct run training(struct network *n, const struct network_pass *pass)
 {
-    struct run r = {n, &n->train, pass->shard, n->o.shards, pass};
+    return (struct run){n, &n->train, pass->shard, n->o.shards, pass};
+}
+
+void network_load(struct network *n, const struct network_pass *pass)
+{
+    struct run r = training(n, pass);
+    load(&r);
+}
+
+void network_forward(struct network *n, const struct network_pass *pass)
+{
+    struct run r = training(n, pass);
     forward(&r);
 }
 
+uint64_t *network_row_key(const struct network *n, int s) { return n->row_key + (size_t)s * (size_t)n->o.max_images; }
+
+float *network_logits(const struct network *n, int s) { return network_slot(n, &n->train, n->train.activation[n->g->logits], s); }
+
 void network_infer(struct network *n, const float *pixels, int images, float *logits)
 {
-    struct network_shard shard = {.images = images, .pixels = pixels, .logits = logits};
+    struct network_shard shard = {.images = images, .pixels = pixels};
     struct run r = {n, &n->eval, &shard, 1, NULL};
     ASSERT(images <= n->o.max_eval_images);
+    load(&r);
     forward(&r);
+    struct tensor y = view(&r, n->g->logits, 0);
+    n->o.ops->download(logits, y.data, sizeof(float) * (size_t)y.n * (size_t)y.c);
 }

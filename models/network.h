@@ -1,9 +1,10 @@
 /* network.h - a graph planned for a backend, a precision and a largest number of images, with its parameters, gradients,
  * running statistics and activation memory; and the step: forward, backward.
  *
- * Memory: one arena of parameters and one of gradients in the SAME order and arrangement (f32, backend's stored layout), in
- * the order in which backward finishes them, so that a finished prefix of the gradients can be reduced while backward
- * goes on; one arena for activations, laid out by lifetimes, once per virtual shard. A step allocates nothing.
+ * Memory is the backend's (ops/ops.h): the host reads it through the functions here. One arena of parameters and one of gradients in the
+ * SAME order and arrangement (f32, backend's stored layout), in the order in which backward finishes them, so that a finished prefix of
+ * the gradients can be reduced while backward goes on; one arena for activations, laid out by lifetimes, once per virtual shard. A step
+ * allocates nothing.
  *
  * Numerics are those of virtual shards (ops/ops.h): each holds up to `max_images`; normalisation statistics run over all of
  * them, on all ranks when `share` is given.
@@ -26,10 +27,12 @@ struct network;
 struct network *network_open(const struct graph *g, const struct network_options *options, struct error *err);
 void network_close(struct network *n); /* NULL is fine */
 
-/* ---- parameters ---- */
+/* ---- parameters. An arena here is one in the backend's memory with network_arena_count floats ---- */
 float *network_parameters(struct network *n);
 float *network_gradients(struct network *n);
 int64_t network_arena_count(const struct network *n); /* floats in each of the two arenas, padding included */
+/* To be called when the arena of parameters was changed by others than the functions here and the optimiser. */
+void network_parameters_changed(struct network *n);
 /* Where parameter p of the graph lies in the arenas. */
 void network_param_range(const struct network *n, int p, int64_t *offset, int64_t *count);
 /* Parameter (or gradient) p from and to torchvision's order. */
@@ -38,32 +41,36 @@ void network_param_get(const struct network *n, int p, float *values);
 void network_gradient_get(const struct network *n, int p, float *values);
 /* Converts one parameter out of any arena of the same arrangement (optimiser state). */
 void network_arena_export(const struct network *n, int p, float *values, const float *arena);
-void network_arena_import(const struct network *n, int p, float *arena, const float *values);
-/* Running mean and variance of norm node `buffers` index b: (c) floats each, to read or overwrite. Initially 0 and 1. */
-float *network_running_mean(struct network *n, int b);
-float *network_running_var(struct network *n, int b);
+void network_arena_import(struct network *n, int p, float *arena, const float *values);
+/* Running mean and variance of norm node `buffers` index b: (c) floats each. Initially 0 and 1. */
+void network_running_get(const struct network *n, int b, float *mean, float *var);
+void network_running_set(struct network *n, int b, const float *mean, const float *var);
 
 /* ---- the step ---- */
 struct network_shard {
     int images;             /* 0 .. max_images */
     const float *pixels;    /* (images, 3, S, S) */
     const uint64_t *row_key;/* (images): keys of dropout and stochastic depth (random_u64_at(RANDOM_ROW_KEY...)) */
-    float *logits;          /* (images, logits): written by forward */
-    const float *dlogits;   /* (images, logits): read by backward */
 };
 struct network_pass {
-    struct network_shard *shard; /* options.shards of them */
+    const struct network_shard *shard; /* options.shards of them */
     int total_images;       /* of the global batch when `share` is given, else of these shards */
-    /* Sums `count` doubles over all ranks in a fixed order, in place. NULL: statistics of this rank alone. */
+    /* Sums `count` doubles in the backend's memory over all ranks in a fixed order, in place. NULL: statistics of this rank alone. */
     void (*share)(void *context, double *sums, int count);
     /* Gradients [0, end) are final. NULL: not asked. Called in rising order, the last time with the whole count. */
     void (*ready)(void *context, int64_t end);
     void *context;
 };
+/* Hands over pictures and keys of all shards: before each network_forward. They may be changed on return. */
+void network_load(struct network *n, const struct network_pass *pass);
 /* Training mode: batch statistics, running statistics updated (momentum 0.1, unbiased variance). Collective with `share`. */
-void network_forward(struct network *n, struct network_pass *pass);
+void network_forward(struct network *n, const struct network_pass *pass);
+/* Of shard s, in the backend's memory, (images, logits) f32: what network_forward has left, and where the caller puts d(loss)/d(logits)
+ * before network_backward. */
+float *network_logits(const struct network *n, int s);
+float *network_dlogits(const struct network *n, int s);
 /* Overwrites the gradients with the sum over the shards of d(loss)/d(parameter). After network_forward of the same pass. */
-void network_backward(struct network *n, struct network_pass *pass);
+void network_backward(struct network *n, const struct network_pass *pass);
 /* Evaluation mode: running statistics, no dropout. images <= max_eval_images. Not collective. */
 void network_infer(struct network *n, const float *pixels, int images, float *logits);
 

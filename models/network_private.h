@@ -30,7 +30,7 @@ struct layer { /* a node's run-time state */
     struct conv *conv;
     struct linear *linear;
     int stats_first, stats_end;   /* norm: channels of x's buffer whose sums are taken here first */
-    float *mean, *inv_std, *scale, *shift; /* norm: (c) of the current pass */
+    struct norm_memory norm;      /* norm: (c) each */
     float *row_scale;             /* norm with drop: (shards, images) */
     int64_t gradient_end;         /* arena position that is final after this node's backward */
 };
@@ -40,17 +40,27 @@ struct network {
     struct plan train, eval;
     struct gradient_plan gradient;
     struct layer *layer;
-    float *parameters, *gradients;
     int64_t arena_count;
     int64_t *offset, *count;      /* [param] */
-    float **running_mean, **running_var;
+    int *norm_node;               /* [buffers] */
+    bool parameters_changed;      /* since the backend was last told */
+    /* In the backend's memory: */
+    float *parameters, *gradients;
+    float *norm_values;           /* what struct norm_memory of all layers points into, and row_scale */
+    double *norm_sums;            /* what `sums` points into */
     double **sums;                /* [value] of buffers: (2, c): sum and sum of squares of the current pass */
     char *arena;                  /* max(shards * train.bytes, eval.bytes) */
+    uint64_t *row_key;            /* (shards, max_images) */
     double *part_sums;            /* (shards, 2 * widest) */
     float *part_gradients;        /* (shards, largest small parameter set) */
     float *mean_g, *mean_gx;      /* (widest) */
     struct network_times times;
 };
+
+/* Takes all memory of a network whose plans and handles are there; close also after a failure. */
+int network_memory_open(struct network *n, struct error *err);
+void network_memory_close(struct network *n);
+bool network_is_stored_weight(const struct network *n, int p); /* in the backend's own arrangement */
 
 void plan_make(struct plan *p, struct network *n, int images, bool training);
 void plan_free(struct plan *p);
@@ -63,5 +73,6 @@ enum layout value_layout(const struct network *n, int value);
 struct tensor network_view(const struct network *n, const struct plan *p, int value, int slot, int shard, int images);
 void *network_slot(const struct network *n, const struct plan *p, int slot, int shard);
 float *network_param(const struct network *n, const float *arena, int param); /* NULL for NONE */
+uint64_t *network_row_key(const struct network *n, int shard); /* in the backend's memory */
 int network_norm_images(const struct network *n, const struct network_pass *pass);
 #endif

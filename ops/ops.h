@@ -64,9 +64,11 @@ struct ops {
     bool (*has)(enum dtype dtype); /* false: this machine cannot, or not faster than f32 would be */
 
     /* ---- memory ---- */
-    void *(*alloc)(size_t bytes); /* zeros, aligned for every use; NULL when there is no room */
+    bool on_host;                 /* the CPU may read and write this memory */
+    void *(*alloc)(size_t bytes); /* aligned for every use, not cleared; NULL when there is no room */
     void (*free)(void *memory);   /* NULL is fine */
     size_t (*room)(void);         /* bytes that alloc could give now */
+    void (*zero)(void *memory, size_t bytes);
     void (*upload)(void *to, const void *host, size_t bytes);    /* host may be changed on return */
     void (*download)(void *host, const void *from, size_t bytes);/* waits for everything queued before it */
     void (*copy)(void *to, const void *from, size_t bytes);
@@ -191,6 +193,9 @@ const struct ops *ops_find(const char *name);
 /* What `tree_sum` does, in host memory. */
 void shard_tree_sum(float *const parts[], int shards, size_t count);
 void shard_tree_sum_double(double *const parts[], int shards, size_t count);
+/* What `loss` does, in host memory. */
+void loss_on_host(double *sums, float *dlogits, const float *logits, const float *targets, int images, int total_images,
+                  const struct loss_spec *spec);
 
 int conv_out_size(int in, int kernel, int stride, int padding);
 #endif

@@ -29,7 +29,10 @@ struct bench {
     struct optim optim;
     struct loss_spec loss;
     struct network_shard shard;
-    float *pixels, *targets, *logits, *dlogits;
+    float *pixels, *logits;
+    float *targets; /* in the backend's memory, and so is */
+    double *sums;   /* the loss */
+    struct recording *recording;
     uint64_t *keys;
     bool train;
     int batch, threads;
@@ -41,14 +44,27 @@ static void fill(struct bench *b, int size)
     struct random r = random_stream(1, RANDOM_TEST, 0, 0);
     int64_t count = (int64_t)b->batch * 3 * size * size;
     b->pixels = NEW_ARRAY(float, count);
-    b->targets = NEW_ARRAY(float, b->batch * LOGIT_COUNT);
     b->logits = NEW_ARRAY(float, b->batch * LOGIT_COUNT);
-    b->dlogits = NEW_ARRAY(float, b->batch * LOGIT_COUNT);
     b->keys = NEW_ARRAY(uint64_t, b->batch);
     for (int64_t i = 0; i < count; i++) b->pixels[i] = (float)random_range(&r, -2, 2);
-    for (int i = 0; i < b->batch * LOGIT_COUNT; i++) b->targets[i] = random_u32(&r) & 1;
     for (int i = 0; i < b->batch; i++) b->keys[i] = random_u64(&r);
-    b->shard = (struct network_shard){b->batch, b->pixels, b->keys, b->logits, b->dlogits};
+    b->shard = (struct network_shard){b->batch, b->pixels, b->keys};
+}
+
+/* What training needs beside the network. */
+static int open_training(struct bench *b, struct error *err)
+{
+    struct optim_spec adam = {.kind = OPTIM_ADAM, .lr = 5e-5, .weight_decay = 5e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    struct random r = random_stream(2, RANDOM_TEST, 0, 0);
+    int count = b->batch * LOGIT_COUNT;
+    float *labels = NEW_ARRAY(float, count);
+    for (int i = 0; i < count; i++) labels[i] = random_u32(&r) & 1;
+    b->targets = b->ops->alloc(sizeof(float) * (size_t)count);
+    b->sums = b->ops->alloc(sizeof(double) * 2);
+    if (b->targets) b->ops->upload(b->targets, labels, sizeof(float) * (size_t)count);
+    mem_free(labels);
+    if (!b->targets || !b->sums) return error_set(err, "no room on %s", b->ops->name);
+    return optim_open(&b->optim, b->ops, &adam, network_arena_count(b->net), err);
 }
 
 static int open_bench(struct bench *b, const char *backbone, struct error *err)
@@ -57,24 +73,35 @@ static int open_bench(struct bench *b, const char *backbone, struct error *err)
     enum dtype dtype = !strcmp(settings_string(b->s, "bench.precision"), "bf16") ? DTYPE_BF16 : DTYPE_F32;
     struct network_options options = {.ops = b->ops, .dtype = dtype, .max_images = b->batch,
                                       .max_eval_images = b->train ? 0 : b->batch, .shards = b->train ? 1 : 0};
-    struct optim_spec adam = {.kind = OPTIM_ADAM, .lr = 5e-5, .weight_decay = 5e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
     if (dtype == DTYPE_BF16 && !b->ops->has(dtype)) return error_set(err, "this CPU has no bf16");
     b->graph = graph_build(backbone, size, LOGIT_COUNT, true, err);
     b->net = b->graph ? network_open(b->graph, &options, err) : NULL;
     if (!b->net) return -1;
     init_network(b->net, b->graph, 1);
-    if (b->train) optim_open(&b->optim, &adam, network_arena_count(b->net));
     fill(b, size);
-    return 0;
+    return b->train ? open_training(b, err) : 0;
 }
 
 static void close_bench(struct bench *b)
 {
-    if (b->optim.m) optim_close(&b->optim);
+    b->ops->recording_free(b->recording);
+    b->ops->free(b->targets);
+    b->ops->free(b->sums);
+    optim_close(&b->optim);
     network_close(b->net);
     graph_close(b->graph);
-    void *all[] = {b->pixels, b->targets, b->logits, b->dlogits, b->keys};
+    void *all[] = {b->pixels, b->logits, b->keys};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
+}
+
+static void queue_step(void *context)
+{
+    struct bench *b = context;
+    struct network_pass pass = {.shard = &b->shard, .total_images = b->batch};
+    network_forward(b->net, &pass);
+    b->ops->loss(b->sums, network_dlogits(b->net, 0), network_logits(b->net, 0), b->targets, b->batch, b->batch, &b->loss);
+    network_backward(b->net, &pass);
+    optim_queue(&b->optim, network_parameters(b->net), network_gradients(b->net));
 }
 
 static void step(struct bench *b)
@@ -84,10 +111,10 @@ static void step(struct bench *b)
         network_infer(b->net, b->pixels, b->batch, b->logits);
         return;
     }
-    network_forward(b->net, &pass);
-    loss_compute(b->dlogits, b->logits, b->targets, b->batch, b->batch, &b->loss);
-    network_backward(b->net, &pass);
-    optim_step(&b->optim, network_parameters(b->net), network_gradients(b->net), b->optim.spec.lr);
+    network_load(b->net, &pass);
+    optim_prepare(&b->optim, b->optim.spec.lr);
+    b->ops->replay(&b->recording, queue_step, b);
+    optim_norm(&b->optim);
 }
 
 static int by_value(const void *a, const void *b)

@@ -1,55 +1,22 @@
-/* loss.c - see loss.h for the formulas. Everything is in double: six numbers per image cost nothing. */
+/* loss.c - see loss.h. */
 #include "train/loss.h"
 
 #include <math.h>
 #include <stddef.h>
 
 #include "io/labels.h"
+#include "ops/ops.h"
 
+_Static_assert((int)LOSS_TARGETS == (int)LOGIT_COUNT, "the loss has a term for each label");
 
 static double sigmoid(double z) { return z >= 0 ? 1 / (1 + exp(-z)) : exp(z) / (1 + exp(z)); }
-
-/* log(1 + exp(-z)) for t = 1, log(1 + exp(z)) for t = 0, without overflow. */
-static double cross_entropy(double z, double t) { return fmax(z, 0) - z * t + log1p(exp(-fabs(z))); }
-
-static bool has_lesion(const float *target)
-{
-    for (int l = 1; l < LOGIT_COUNT; l++)
-        if (target[l] > 0) return true;
-    return false;
-}
-
-static double bce_image(float *d, const float *z, const float *t, double unit, const struct loss_spec *spec)
-{
-    bool lesions = spec->lesions && has_lesion(t);
-    double loss = 0;
-    for (int l = 0; l < LOGIT_COUNT; l++) {
-        double weight = l == 0 ? spec->covid_weight : lesions ? 1 : 0;
-        if (weight > 0) loss += weight * cross_entropy(z[l], t[l]); /* an ignored NaN logit must not reach the sum */
-        if (d) d[l] = weight > 0 ? (float)(unit * weight * (sigmoid(z[l]) - t[l])) : 0;
-    }
-    return loss * unit;
-}
 
 struct loss_sums loss_compute(float *dlogits, const float *logits, const float *targets, int images, int total_images,
                               const struct loss_spec *spec)
 {
-    struct loss_sums sums = {0, 0};
-    int outputs = loss_outputs(spec);
-    for (int i = 0; i < images; i++) {
-        const float *z = logits + (ptrdiff_t)i * outputs, *t = targets + (ptrdiff_t)i * LOGIT_COUNT;
-        float *d = dlogits ? dlogits + (ptrdiff_t)i * outputs : NULL;
-        if (spec->kind == LOSS_BCE) {
-            sums.loss += bce_image(d, z, t, 1.0 / ((double)total_images * LOGIT_COUNT), spec);
-            sums.covid += cross_entropy(z[0], t[0]);
-        } else { /* softmax of two is the sigmoid of their difference */
-            double margin = (double)z[1] - z[0], entropy = cross_entropy(margin, t[0]);
-            sums.covid += entropy;
-            sums.loss += entropy / total_images;
-            if (d) d[1] = (float)((sigmoid(margin) - t[0]) / total_images), d[0] = -d[1];
-        }
-    }
-    return sums;
+    double sums[2];
+    loss_on_host(sums, dlogits, logits, targets, images, total_images, spec);
+    return (struct loss_sums){sums[0], sums[1]};
 }
 
 void loss_probabilities(double *probability, const float *logits, int images, const struct loss_spec *spec)

@@ -2,17 +2,27 @@
 #ifndef TRAIN_OPTIM_H
 #define TRAIN_OPTIM_H
 #include <stdint.h>
-#include "ops/optim.h"
+#include "ops/ops.h"
 
 struct optim {
+    const struct ops *ops;
     struct optim_spec spec;
     int64_t count, steps;   /* arena length; steps taken */
+    /* The rest is in the backend's memory. */
     float *m, *v;           /* v: Adam only */
+    struct optim_now *now;
+    double *norm;
 };
-void optim_open(struct optim *o, const struct optim_spec *spec, int64_t count);
-void optim_close(struct optim *o);
+int optim_open(struct optim *o, const struct ops *ops, const struct optim_spec *spec, int64_t count, struct error *err);
+void optim_close(struct optim *o); /* one that was never opened (all zero) is fine */
 /* Learning rate of an epoch (from 0). */
 double optim_lr(const struct optim_spec *spec, int epoch);
-/* One update. Returns the gradient's L2 norm (before clipping); not finite: nothing was changed. */
-double optim_step(struct optim *o, float *parameters, float *gradients, double lr);
+/* One update in three parts, of which the middle one is the same calls each step (ops->replay): counts the step and hands over what
+ * changes with it; queues the update; waits and returns the gradient's L2 norm before clipping. Not finite: nothing was changed and no
+ * step was taken. */
+void optim_prepare(struct optim *o, double lr);
+void optim_queue(struct optim *o, float *parameters, const float *gradients);
+double optim_norm(struct optim *o);
+/* All three. */
+double optim_step(struct optim *o, float *parameters, const float *gradients, double lr);
 #endif

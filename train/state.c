@@ -59,15 +59,36 @@ static void list_arena(struct tensor_list *l, const struct graph *g, const struc
     }
 }
 
-static void list_running(struct tensor_list *l, struct network *net, const struct graph *g, const char *prefix)
+static int64_t running_count(const struct graph *g)
 {
+    int64_t count = 0;
+    for (int i = 0; i < g->node_count; i++)
+        if (g->nodes[i].kind == NODE_NORM) count += 2 * (int64_t)g->values[g->nodes[i].x].c;
+    return count;
+}
+
+/* Both statistics of all normalisations in a row, as they lie in *l's entries; the caller frees them after writing. */
+static float *list_running(struct tensor_list *l, const struct network *net, const struct graph *g, const char *prefix)
+{
+    float *values = NEW_ARRAY(float, running_count(g)), *at = values;
     for (int i = 0; i < g->node_count; i++) {
         const struct node *node = &g->nodes[i];
         if (node->kind != NODE_NORM) continue;
         int64_t c = g->values[node->x].c;
-        list_add(l, mem_format("%s%s.running_mean", prefix, node->name), 1, &c, network_running_mean(net, node->buffers));
-        list_add(l, mem_format("%s%s.running_var", prefix, node->name), 1, &c, network_running_var(net, node->buffers));
+        network_running_get(net, node->buffers, at, at + c);
+        list_add(l, mem_format("%s%s.running_mean", prefix, node->name), 1, &c, at);
+        list_add(l, mem_format("%s%s.running_var", prefix, node->name), 1, &c, at + c);
+        at += 2 * c;
     }
+    return values;
+}
+
+static int64_t widest_norm(const struct graph *g)
+{
+    int64_t widest = 0;
+    for (int i = 0; i < g->node_count; i++)
+        if (g->nodes[i].kind == NODE_NORM && g->values[g->nodes[i].x].c > widest) widest = g->values[g->nodes[i].x].c;
+    return widest;
 }
 
 static int read_into_arena(struct tensor_file *f, struct network *net, const struct graph *g, float *arena, const char *prefix,
@@ -86,21 +107,27 @@ static int read_into_arena(struct tensor_file *f, struct network *net, const str
     return rc;
 }
 
+static int read_one_running(struct tensor_file *f, char *name, int64_t c, float *values, struct error *err)
+{
+    struct tensor_entry e = {.name = name, .type = TENSOR_F32, .ndim = 1, .dims = {c}, .data = values};
+    int rc = tensor_file_read(f, &e, err);
+    mem_free(name);
+    return rc;
+}
+
 static int read_running(struct tensor_file *f, struct network *net, const struct graph *g, const char *prefix, struct error *err)
 {
+    float *mean = NEW_ARRAY(float, 2 * widest_norm(g)), *var = mean + widest_norm(g);
     int rc = 0;
     for (int i = 0; i < g->node_count && !rc; i++) {
         const struct node *node = &g->nodes[i];
         if (node->kind != NODE_NORM) continue;
-        char *name = mem_format("%s%s.running_mean", prefix, node->name);
-        struct tensor_entry e = {.name = name, .type = TENSOR_F32, .ndim = 1, .dims = {g->values[node->x].c}};
-        e.data = network_running_mean(net, node->buffers);
-        rc = tensor_file_read(f, &e, err);
-        memcpy(strrchr(name, '.'), ".running_var", sizeof ".running_var");
-        e.data = network_running_var(net, node->buffers);
-        if (!rc) rc = tensor_file_read(f, &e, err);
-        mem_free(name);
+        int64_t c = g->values[node->x].c;
+        rc = read_one_running(f, mem_format("%s%s.running_mean", prefix, node->name), c, mean, err);
+        if (!rc) rc = read_one_running(f, mem_format("%s%s.running_var", prefix, node->name), c, var, err);
+        if (!rc) network_running_set(net, node->buffers, mean, var);
     }
+    mem_free(mean);
     return rc;
 }
 
@@ -111,9 +138,10 @@ int weights_save(struct network *net, const struct graph *g, const char *path, c
     struct tensor_list l = {0};
     struct arena_source weights = {net, network_parameters(net)};
     list_arena(&l, g, &weights, "");
-    list_running(&l, net, g, "");
+    float *running = list_running(&l, net, g, "");
     int rc = tensor_file_write(path, l.entry, l.count, attributes, attribute_count, err);
     list_free(&l);
+    mem_free(running);
     return rc;
 }
 
@@ -184,7 +212,7 @@ static int save_on_rank_0(struct trainer *t, struct error *err)
     char text[POSITION_FIELDS][32];
     struct arena_source weights = {t->net, network_parameters(t->net)}, m = {t->net, t->optim.m}, v = {t->net, t->optim.v};
     list_arena(&l, t->graph, &weights, "model.");
-    list_running(&l, t->net, t->graph, "model.");
+    float *running = list_running(&l, t->net, t->graph, "model.");
     list_arena(&l, t->graph, &m, "optim.m.");
     if (t->optim.v) list_arena(&l, t->graph, &v, "optim.v.");
     if (t->vote_sum) {
@@ -196,6 +224,7 @@ static int save_on_rank_0(struct trainer *t, struct error *err)
     attribute[POSITION_FIELDS + 1] = (struct tensor_attribute){"version", LADNN_VERSION};
     int rc = checkpoint_write(t->c.out, t->at.step, t->c.checkpoint_keep, l.entry, l.count, attribute, POSITION_FIELDS + 2, err);
     list_free(&l);
+    mem_free(running);
     return rc;
 }
 
@@ -230,21 +259,43 @@ static int restore_on_rank_0(struct trainer *t, const char *path, struct error *
     return rc;
 }
 
+/* An arena of the backend from rank 0 to all. */
+static void broadcast_arena(struct trainer *t, float *arena)
+{
+    const struct ops *ops = t->c.ops;
+    size_t bytes = sizeof(float) * (size_t)network_arena_count(t->net);
+    if (ops->on_host) {
+        comm_broadcast(t->comm, arena, bytes, 0, "resuming");
+        return;
+    }
+    float *staged = mem_alloc(bytes);
+    ops->download(staged, arena, bytes);
+    comm_broadcast(t->comm, staged, bytes, 0, "resuming");
+    ops->upload(arena, staged, bytes);
+    mem_free(staged);
+}
+
+static void broadcast_running(struct trainer *t)
+{
+    int64_t widest = widest_norm(t->graph);
+    float *mean = NEW_ARRAY(float, 2 * widest);
+    for (int b = 0; b < t->graph->norm_count; b++) {
+        network_running_get(t->net, b, mean, mean + widest);
+        comm_broadcast(t->comm, mean, sizeof(float) * 2 * (size_t)widest, 0, "resuming");
+        network_running_set(t->net, b, mean, mean + widest);
+    }
+    mem_free(mean);
+}
+
 static void broadcast_state(struct trainer *t)
 {
-    size_t bytes = sizeof(float) * (size_t)network_arena_count(t->net);
     comm_broadcast(t->comm, &t->at, sizeof t->at, 0, "resuming");
     comm_broadcast(t->comm, &t->optim.steps, sizeof t->optim.steps, 0, "resuming");
-    comm_broadcast(t->comm, network_parameters(t->net), bytes, 0, "resuming");
-    comm_broadcast(t->comm, t->optim.m, bytes, 0, "resuming");
-    if (t->optim.v) comm_broadcast(t->comm, t->optim.v, bytes, 0, "resuming");
-    for (int i = 0; i < t->graph->node_count; i++) {
-        const struct node *node = &t->graph->nodes[i];
-        if (node->kind != NODE_NORM) continue;
-        size_t c = sizeof(float) * (size_t)t->graph->values[node->x].c;
-        comm_broadcast(t->comm, network_running_mean(t->net, node->buffers), c, 0, "resuming");
-        comm_broadcast(t->comm, network_running_var(t->net, node->buffers), c, 0, "resuming");
-    }
+    broadcast_arena(t, network_parameters(t->net));
+    network_parameters_changed(t->net);
+    broadcast_arena(t, t->optim.m);
+    if (t->optim.v) broadcast_arena(t, t->optim.v);
+    broadcast_running(t);
 }
 
 int trainer_restore(struct trainer *t, bool *restored, struct error *err)

@@ -39,27 +39,27 @@ void train_start_epoch(struct trainer *t)
     mem_free(counts);
 }
 
-/* Waits for this rank's pictures and hands them to its virtual shards. */
-static int load(struct trainer *t, struct loader_batch *batch, struct error *err)
+/* Waits for this rank's pictures and deals them to its virtual shards. */
+static int load(struct trainer *t, struct error *err)
 {
-    int images = batch_images(t, t->at.batch), first, number, done = 0, at, outputs = loss_outputs(&t->c.loss);
+    int images = batch_images(t, t->at.batch), first, number, done = 0, at;
     struct random keys = random_stream(t->c.seed, RANDOM_ROW_KEY, (uint64_t)t->at.epoch, 0);
-    *batch = (struct loader_batch){0};
+    struct loader_batch batch = {0};
     local_slice(t, images, &first, &number);
-    if (number && loader_next(t->train_loader, batch, err)) return -1;
-    ASSERT(batch->count == number);
-    for (int i = 0; i < number; i++) t->row_key[i] = random_u64_at(&keys, (uint64_t)batch->items[i]);
+    if (number && loader_next(t->train_loader, &batch, err)) return -1;
+    ASSERT(batch.count == number);
+    for (int i = 0; i < number; i++) t->row_key[i] = random_u64_at(&keys, (uint64_t)batch.items[i]);
     for (int s = 0; s < t->local_shards; s++) {
         struct network_shard *shard = &t->shard[s];
         sampler_slice(&at, &shard->images, images, t->shards, t->first_shard + s);
-        shard->pixels = batch->pixels + (int64_t)done * 3 * t->c.augment.size * t->c.augment.size;
+        shard->pixels = batch.pixels + (int64_t)done * 3 * t->c.augment.size * t->c.augment.size;
         shard->row_key = t->row_key + done;
-        shard->logits = t->logits + done * outputs;
-        shard->dlogits = t->dlogits + done * outputs;
         done += shard->images;
     }
     t->pass.shard = t->shard;
     t->pass.total_images = images;
+    network_load(t->net, &t->pass);
+    t->c.ops->upload(t->targets, batch.targets, sizeof(float) * LOSS_TARGETS * (size_t)number);
     return 0;
 }
 
@@ -78,38 +78,61 @@ static void gradients_ready(void *context, int64_t end)
     buckets_ready(t->buckets, end);
 }
 
-/* Loss and its gradient per virtual shard, summed over shards and ranks in the tree's order. */
-static struct loss_sums loss_and_gradient(struct trainer *t, const struct loader_batch *batch)
+/* Loss and its gradient per virtual shard, summed over this rank's shards in the tree's order. */
+static void queue_loss(struct trainer *t)
 {
-    double parts[2 * t->local_shards], *part[t->local_shards];
-    const float *targets = batch->targets;
+    double *part[t->local_shards];
+    const float *targets = t->targets;
     for (int s = 0; s < t->local_shards; s++) {
-        struct network_shard *shard = &t->shard[s];
-        struct loss_sums sums = loss_compute((float *)shard->dlogits, shard->logits, targets, shard->images,
-                                             t->pass.total_images, &t->c.loss);
-        if (shard->images) targets += shard->images * LOGIT_COUNT;
-        part[s] = &parts[2 * s];
-        part[s][0] = sums.loss;
-        part[s][1] = sums.covid;
+        int images = t->shard[s].images;
+        part[s] = t->loss + 2 * s;
+        t->c.ops->loss(part[s], network_dlogits(t->net, s), network_logits(t->net, s), targets, images, t->pass.total_images, &t->c.loss);
+        targets += images * LOSS_TARGETS;
     }
-    shard_tree_sum_double(part, t->local_shards, 2);
-    double start = clock_s();
-    comm_sum_double(t->comm, parts, 2, "loss");
+    t->c.ops->tree_sum_double(part, t->local_shards, 2);
+}
+
+/* The calls of a step, the same for all batches of a size: a backend may record them and repeat them as one (ops->replay). */
+static void queue_step(void *context)
+{
+    struct trainer *t = context;
+    network_forward(t->net, &t->pass);
+    queue_loss(t);
+    network_backward(t->net, &t->pass);
+    t->comm_s += buckets_wait(t->buckets);
+    optim_queue(&t->optim, network_parameters(t->net), network_gradients(t->net));
+}
+
+/* Waits for the step. Sums over the ranks follow the tree's order, too. */
+static struct loss_sums collect_loss(struct trainer *t)
+{
+    double sums[2], start;
+    t->c.ops->download(sums, t->loss, sizeof sums);
+    start = clock_s();
+    comm_sum_double(t->comm, sums, 2, "loss");
     t->comm_s += clock_s() - start;
-    return (struct loss_sums){parts[0], parts[1]};
+    return (struct loss_sums){sums[0], sums[1]};
+}
+
+static bool all_finite(const float *values, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(values[i])) return false;
+    return true;
 }
 
 /* Name of the first parameter, in the network's order, whose gradient is not finite. */
 static const char *first_bad_gradient(const struct trainer *t)
 {
-    const float *gradients = network_gradients(t->net);
-    for (int p = 0; p < t->graph->param_count; p++) {
-        int64_t offset, count;
-        network_param_range(t->net, p, &offset, &count);
-        for (int64_t i = offset; i < offset + count; i++)
-            if (!isfinite(gradients[i])) return t->graph->params[p].name;
+    const char *name = NULL;
+    for (int p = 0; p < t->graph->param_count && !name; p++) {
+        int64_t count = param_elements(&t->graph->params[p]);
+        float *values = mem_alloc(sizeof(float) * (size_t)count);
+        network_gradient_get(t->net, p, values);
+        if (!all_finite(values, count)) name = t->graph->params[p].name;
+        mem_free(values);
     }
-    return "no parameter's";
+    return name ? name : "no parameter's";
 }
 
 /* All ranks see the same sums. */
@@ -125,21 +148,17 @@ static int refuse_nonfinite(const struct trainer *t, double loss, double norm, s
 
 int train_step(struct trainer *t, struct loss_sums *loss, double *gradient_norm, struct error *err)
 {
-    struct loader_batch batch;
     double start = clock_s(), comm = t->comm_s;
     comm_describe_step(t->comm, "epoch %d batch %d", t->at.epoch + 1, t->at.batch + 1);
-    if (comm_agree(t->comm, load(t, &batch, err), err, "loading a batch")) return -1;
+    if (comm_agree(t->comm, load(t, err), err, "loading a batch")) return -1;
     double loaded = clock_s();
     t->pass.context = t;
     t->pass.share = t->c.sync_bn && comm_size(t->comm) > 1 ? share_statistics : NULL;
     t->pass.ready = gradients_ready;
-    network_forward(t->net, &t->pass);
-    *loss = loss_and_gradient(t, &batch);
-    if (refuse_nonfinite(t, loss->loss, 0, err)) return -1;
-    network_backward(t->net, &t->pass);
-    t->comm_s += buckets_wait(t->buckets);
-    *gradient_norm = optim_step(&t->optim, network_parameters(t->net), network_gradients(t->net),
-                                optim_lr(&t->c.optim, t->at.epoch));
+    optim_prepare(&t->optim, optim_lr(&t->c.optim, t->at.epoch));
+    t->c.ops->replay(&t->recording[t->pass.total_images < t->c.batch], queue_step, t);
+    *loss = collect_loss(t);
+    *gradient_norm = optim_norm(&t->optim);
     if (refuse_nonfinite(t, loss->loss, *gradient_norm, err)) return -1;
     t->data_s += loaded - start;
     t->compute_s += clock_s() - loaded - (t->comm_s - comm);

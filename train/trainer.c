@@ -55,14 +55,14 @@ static int open_network(struct trainer *t, struct error *err)
     t->net = network_open(t->graph, &options, err);
     if (!t->net) return -1;
     int64_t count = network_arena_count(t->net);
-    int room = per_shard * t->local_shards, outputs = loss_outputs(&t->c.loss);
-    optim_open(&t->optim, &t->c.optim, count);
+    int room = per_shard * t->local_shards;
+    if (optim_open(&t->optim, t->c.ops, &t->c.optim, count, err)) return -1;
     t->buckets = buckets_open(t->comm, network_gradients(t->net), count, t->c.bucket_bytes, t->c.deterministic, t->c.overlap);
     t->shard = NEW_ARRAY(struct network_shard, t->local_shards);
-    t->logits = NEW_ARRAY(float, room * outputs);
-    t->dlogits = NEW_ARRAY(float, room * outputs);
     t->row_key = NEW_ARRAY(uint64_t, room);
-    return 0;
+    t->targets = t->c.ops->alloc(sizeof(float) * LOSS_TARGETS * (size_t)room);
+    t->loss = t->c.ops->alloc(sizeof(double) * 2 * (size_t)t->local_shards);
+    return t->targets && t->loss ? 0 : error_set(err, "no room on %s for a batch's labels", t->c.ops->name);
 }
 
 /* Every rank was started with its own command line and sees its own files: all must have the same settings and the same data. */
@@ -236,21 +236,28 @@ struct trainer *trainer_open(const struct settings *s, struct comm *comm, struct
     return t;
 }
 
+static void close_step(struct trainer *t)
+{
+    if (!t->c.ops) return;
+    for (size_t i = 0; i < sizeof t->recording / sizeof *t->recording; i++) t->c.ops->recording_free(t->recording[i]);
+    t->c.ops->free(t->targets);
+    t->c.ops->free(t->loss);
+    optim_close(&t->optim);
+}
+
 void trainer_close(struct trainer *t)
 {
     if (!t) return;
     loader_close(t->train_loader);
     pixel_cache_close(t->c.loader.cache);
     buckets_close(t->buckets);
-    optim_close(&t->optim);
+    close_step(t);
     network_close(t->net);
     graph_close(t->graph);
     dataset_close(t->data);
     run_folder_close(t->run);
     mem_free(t->order);
     mem_free(t->shard);
-    mem_free(t->logits);
-    mem_free(t->dlogits);
     mem_free(t->row_key);
     mem_free(t->vote_sum);
     mem_free(t);

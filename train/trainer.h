@@ -42,8 +42,10 @@ struct trainer {
     int batches;            /* per epoch */
     struct network_shard *shard;
     struct network_pass pass;
-    float *logits, *dlogits;/* (local images, outputs) */
-    uint64_t *row_key;
+    uint64_t *row_key;      /* (local images) */
+    float *targets;         /* (local images, 6), in the backend's memory; so is loss: (local_shards, 2) */
+    double *loss;
+    struct recording *recording[2]; /* of the step: full batches, an epoch's last one */
     struct position at;
     double *vote_sum;       /* (test images, 6) on rank 0 */
     double data_s, compute_s, comm_s, started_s, saved_s;

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "ops/cpu/cpu.h"
 #include "ops/cpu/vector.h"
+#include "ops/host/host.h"
 
 #include "ops/cpu/kernels_walk.inc"
 
@@ -32,6 +33,7 @@
 const struct kernels TABLE(KERNEL_ISA) = {
     .isa = TEXT(KERNEL_ISA),
     .ops = {
+        HOST_ENTRIES,
         .norm_sums = norm_sums,
         .norm_forward = norm_forward,
         .norm_backward_sums = norm_backward_sums,

@@ -1,6 +1,7 @@
 /* backend.c - the table of the reference backend: the definition of every operation. */
 #include <omp.h>
 
+#include "ops/host/host.h"
 #include "ops/ref/ref.h"
 
 static void ref_open(int threads)
@@ -16,6 +17,7 @@ static bool ref_has(enum dtype dtype) { return dtype == DTYPE_F32; }
 
 const struct ops ops_ref = {
     .name = "ref", .open = ref_open, .layout = ref_layout, .input_layout = ref_layout, .has = ref_has,
+    HOST_ENTRIES,
     .conv_create = ref_conv_create, .conv_close = ref_conv_close, .conv_weight_count = ref_conv_weight_count,
     .conv_weight_import = ref_conv_weight_import, .conv_weight_export = ref_conv_weight_export,
     .conv_forward = ref_conv_forward, .conv_backward_data = ref_conv_backward_data,

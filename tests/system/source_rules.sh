@@ -36,7 +36,7 @@ forbid "HDF5 and picture formats belong to io" "base ops dist models train jobs"
 forbid "oneDNN belongs to ops/cpu" "base io ops/ref dist models train jobs" 'dnnl' 'LADNN_|doctor'
 forbid "CUDA, cuDNN and NCCL belong to ops/cuda" "base io ops/ref ops/cpu dist models train jobs" '<(cuda|cudnn|nccl|cublas)' 
 forbid "MPI belongs to dist" "base io ops models train jobs" '<mpi\.h>|[^O]MPI_[A-Z]' 'LADNN_|doctor'
-forbid "malloc belongs to base/memory.c" "base io ops dist models train jobs" '[^_a-z](malloc|calloc|realloc|free|strdup)\(' '^base/memory.c|H5free|"|\*'
+forbid "malloc belongs to base/memory.c" "base io ops dist models train jobs" '[^_a-z](malloc|calloc|realloc|free|strdup)\(' '^base/memory.c|H5free|ops->free|"|\*'
 forbid "exit belongs to base and mains" "io ops dist models train" '[^_a-z](exit|abort)\(' '//|\*|"'
 forbid "rand() is nowhere" "base io ops dist models train jobs" '[^_a-z](rand|srand|drand48)\('
 forbid "no TODO, no commented-out preprocessor" "base io ops dist models train jobs" 'TODO|FIXME|\bXXX\b|#if 0'

@@ -18,7 +18,7 @@ struct trial {
     int shards;
     float *pixels;
     uint64_t row_key[IMAGES];
-    float logits[IMAGES * OUTPUTS], dlogits[IMAGES * OUTPUTS];
+    float logits[IMAGES * OUTPUTS];
 };
 
 static struct trial trial_open(const char *backbone, const char *backend, int shards, bool dropout)
@@ -59,11 +59,14 @@ static double trial_run(struct trial *t, bool backward)
     int each = IMAGES / t->shards;
     double loss = 0;
     for (int s = 0; s < t->shards; s++)
-        shard[s] = (struct network_shard){each, t->pixels + (int64_t)s * each * 3 * SIZE * SIZE, t->row_key + s * each,
-                                          t->logits + s * each * OUTPUTS, t->dlogits + s * each * OUTPUTS};
+        shard[s] = (struct network_shard){each, t->pixels + (int64_t)s * each * 3 * SIZE * SIZE, t->row_key + s * each};
+    network_load(t->n, &pass);
     network_forward(t->n, &pass);
+    for (int s = 0; s < t->shards; s++) {
+        memcpy(t->logits + s * each * OUTPUTS, network_logits(t->n, s), sizeof(float) * (size_t)(each * OUTPUTS));
+        memcpy(network_dlogits(t->n, s), network_logits(t->n, s), sizeof(float) * (size_t)(each * OUTPUTS));
+    }
     for (int i = 0; i < IMAGES * OUTPUTS; i++) loss += 0.5 * (double)t->logits[i] * t->logits[i];
-    memcpy(t->dlogits, t->logits, sizeof t->logits);
     if (backward) network_backward(t->n, &pass);
     return loss;
 }

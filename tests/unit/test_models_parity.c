@@ -59,12 +59,13 @@ static void fill_network(struct outcome *o)
         network_param_set(o->n, p, values);
         mem_free(values);
         if (param->role != PARAM_GAMMA) continue;
-        int b = o->g->nodes[param->node].buffers;
-        float *mean = network_running_mean(o->n, b), *var = network_running_var(o->n, b);
+        float *mean = mem_alloc(sizeof(float) * 2 * (size_t)count), *var = mean + count;
         for (int64_t c = 0; c < count; c++) {
             mean[c] = 0.25f * init_formula(MEAN_STREAM + (uint64_t)p, (uint64_t)c);
             var[c] = 1.0f + 0.5f * init_formula(VAR_STREAM + (uint64_t)p, (uint64_t)c);
         }
+        network_running_set(o->n, o->g->nodes[param->node].buffers, mean, var);
+        mem_free(mean);
     }
 }
 
@@ -92,17 +93,21 @@ static double loss_gradient(float *dlogits, const float *logits, int batch)
 
 /* ---- running the network ---- */
 
-static void run_training(struct outcome *o, const float *pixels, const struct split *split, int shards, bool gradients)
+static void run_training(struct outcome *o, const struct ops *ops, const float *pixels, const struct split *split, int shards, bool gradients)
 {
     static const uint64_t row_key[MAX_IMAGES];
     struct network_shard shard[SHARDS];
     struct network_pass pass = {.shard = shard, .total_images = o->batch};
     int64_t picture = 3 * (int64_t)o->g->image_size * o->g->image_size;
     for (int s = 0, first = 0; s < shards; first += split->images[s], s++)
-        shard[s] = (struct network_shard){split->images[s], pixels + first * picture, row_key, o->train + first * OUTPUTS,
-                                          o->dlogits + first * OUTPUTS};
+        shard[s] = (struct network_shard){split->images[s], pixels + first * picture, row_key};
+    network_load(o->n, &pass);
     network_forward(o->n, &pass);
+    for (int s = 0, first = 0; s < shards; first += split->images[s], s++)
+        ops->download(o->train + first * OUTPUTS, network_logits(o->n, s), sizeof(float) * (size_t)(split->images[s] * OUTPUTS));
     o->loss = loss_gradient(o->dlogits, o->train, o->batch);
+    for (int s = 0, first = 0; s < shards; first += split->images[s], s++)
+        ops->upload(network_dlogits(o->n, s), o->dlogits + first * OUTPUTS, sizeof(float) * (size_t)(split->images[s] * OUTPUTS));
     if (gradients) network_backward(o->n, &pass);
 }
 
@@ -127,7 +132,7 @@ static void run_case(struct outcome *o, const char *line, const struct ops *ops,
     fill_network(o);
     fill_pictures(pixels, o->batch, size, salt);
     network_infer(o->n, pixels, o->batch, o->eval);
-    run_training(o, pixels, split, shards, gradients);
+    run_training(o, ops, pixels, split, shards, gradients);
     mem_free(pixels);
 }
 
@@ -200,9 +205,11 @@ static void compare_statistics(struct outcome *o, const char *what, const char *
 {
     for (int i = 0; i < o->g->node_count; i++) {
         if (strcmp(o->g->nodes[i].name, name)) continue;
-        int b = o->g->nodes[i].buffers;
-        const float *values = what[0] == 'm' ? network_running_mean(o->n, b) : network_running_var(o->n, b);
-        compare_tensor(o, what, values, o->g->values[o->g->nodes[i].x].c, rest, true);
+        int c = o->g->values[o->g->nodes[i].x].c;
+        float *mean = mem_alloc(sizeof(float) * 2 * (size_t)c);
+        network_running_get(o->n, o->g->nodes[i].buffers, mean, mean + c);
+        compare_tensor(o, what, what[0] == 'm' ? mean : mean + c, c, rest, true);
+        mem_free(mean);
         return;
     }
     EXPECT(false, "no norm %s", name);

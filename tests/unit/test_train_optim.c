@@ -17,6 +17,12 @@
 
 enum { ROOM = 32, STEPS_ROOM = 16 };
 
+static void open_optim(struct optim *o, const struct optim_spec *spec, int64_t count)
+{
+    struct error err;
+    CHECK(!optim_open(o, ops_find("ref"), spec, count, &err), "%s", err.message);
+}
+
 static double number(FILE *f)
 {
     double value = NAN;
@@ -84,7 +90,7 @@ static void compare_case(const struct arena *a, const struct optim_spec *spec, F
     struct optim o;
     float w[ROOM], g[ROOM];
     double norms[STEPS_ROOM], last[ROOM], way[ROOM] = {0}, largest[ROOM], worst = 0;
-    optim_open(&o, spec, a->count);
+    open_optim(&o, spec, a->count);
     for (int s = 0; s < a->steps; s++) norms[s] = number(f);
     for (int i = 0; i < a->count; i++) w[i] = a->start[i], last[i] = w[i], largest[i] = fabs(w[i]);
     for (int s = 0; s < a->steps; s++) {
@@ -136,7 +142,7 @@ static void test_threads(const struct optim_spec *spec)
     for (int threads = 1; threads <= 4; threads++) {
         struct optim o;
         omp_set_num_threads(threads);
-        optim_open(&o, spec, COUNT);
+        open_optim(&o, spec, COUNT);
         fill(w, COUNT, 2);
         for (uint64_t s = 0; s < 3; s++) {
             fill(g, COUNT, s ? 10 + s : 1);
@@ -161,7 +167,7 @@ static void test_not_finite(const struct optim_spec *spec)
     float *w = NEW_ARRAY(float, COUNT), *g = NEW_ARRAY(float, COUNT), *kept = NEW_ARRAY(float, 3 * COUNT);
     size_t bytes = COUNT * sizeof(float);
     struct optim o;
-    optim_open(&o, spec, COUNT);
+    open_optim(&o, spec, COUNT);
     fill(w, COUNT, 1), fill(g, COUNT, 2);
     EXPECT(isfinite(optim_step(&o, w, g, spec->lr)) && o.steps == 1, "a good step");
     memcpy(kept, w, bytes), memcpy(kept + COUNT, o.m, bytes);
@@ -186,7 +192,7 @@ static void test_continue(const struct optim_spec *spec)
 {
     float w[ROOM], g[ROOM], other[ROOM];
     struct optim o, copy;
-    optim_open(&o, spec, ROOM), optim_open(&copy, spec, ROOM);
+    open_optim(&o, spec, ROOM), open_optim(&copy, spec, ROOM);
     fill(w, ROOM, 1);
     for (uint64_t s = 0; s < 6; s++) {
         if (s == 3) {
@@ -209,7 +215,7 @@ static void test_clip_edge(void)
     struct optim_spec spec = {.kind = OPTIM_SGD, .lr = 1, .clip_norm = 2e-6};
     float w[1] = {0}, g[1] = {0x1p-19f}; /* 1.9e-6 */
     struct optim o;
-    optim_open(&o, &spec, 1);
+    open_optim(&o, &spec, 1);
     EXPECT(optim_step(&o, w, g, 1) == 0x1p-19, "the norm before clipping");
     EXPECT_NEAR(w[0], -0x1p-19 * 2e-6 / (0x1p-19 + 1e-6), 1e-12);
     optim_close(&o);
