@@ -59,6 +59,8 @@ struct ops {
     const char *name; /* "ref", "cpu" */
     /* `threads` per process for all later calls; 0 = leave as it is. */
     void (*open)(int threads);
+    /* Takes the accelerator of that number (of this host) for this process, before anything else is called but `layout` and `has`. */
+    int (*attach)(int device, struct error *err);
     enum layout (*layout)(enum dtype dtype);
     enum layout (*input_layout)(enum dtype dtype); /* of the network's input (N, 3, H, W), which `input` fills */
     bool (*has)(enum dtype dtype); /* false: this machine cannot, or not faster than f32 would be */
@@ -187,8 +189,8 @@ struct ops {
 
 extern const struct ops ops_ref;
 const struct ops *ops_cpu(void); /* put together at the first call, from what this CPU runs best; call that from one thread */
-/* "ref" or "cpu"; NULL when unknown. */
-const struct ops *ops_find(const char *name);
+/* "ref", "cpu" or "cuda". NULL with err: unknown, or not in this build. */
+const struct ops *ops_find(const char *name, struct error *err);
 
 /* What `tree_sum` does, in host memory. */
 void shard_tree_sum(float *const parts[], int shards, size_t count);

@@ -197,7 +197,8 @@ static int run(struct settings *s, struct error *err)
         if (strcmp(which, "all") && strcmp(which, backbone_names[i])) continue;
         struct bench b = {.s = s, .start_s = clock_s(), .batch = (int)settings_int(s, "bench.batch"),
                           .train = !strcmp(what, "train"),
-                          .loss = {LOSS_BCE, true, 5}, .ops = ops_find(settings_string(s, "bench.backend"))};
+                          .loss = {LOSS_BCE, true, 5}, .ops = ops_find(settings_string(s, "bench.backend"), err)};
+        if (!b.ops || b.ops->attach(0, err)) return -1;
         b.threads = threads_of_rank((int)settings_int(s, "bench.threads"), 1);
         omp_set_num_threads(b.threads);
         b.ops->open(b.threads);

@@ -142,6 +142,7 @@ static int run(struct settings *s, struct error *err)
     v.comm = comm_open("auto", 600, err);
     int rc = v.comm ? comm_agree(v.comm, read_settings(&v, err), err, "reading the run's settings") : -1;
     if (!rc) rc = comm_agree(v.comm, open_data(&v, err), err, "opening the data");
+    if (!rc) rc = comm_agree(v.comm, v.c.ops->attach(comm_local_rank(v.comm), err), err, "taking the accelerators");
     if (!rc) {
         int threads = threads_of_rank((int)settings_int(s, "eval.threads"), comm_local_size(v.comm));
         omp_set_num_threads(threads);

@@ -93,7 +93,8 @@ int train_config_read(struct train_config *c, const struct settings *s, struct e
     read_loss(c, s);
     read_optim(c, s);
     read_augment(c, s);
-    c->ops = ops_find(settings_string(s, "train.backend"));
+    c->ops = ops_find(settings_string(s, "train.backend"), err);
+    if (!c->ops) return -1;
     c->dtype = !strcmp(settings_string(s, "train.precision"), "bf16") ? DTYPE_BF16 : DTYPE_F32;
     c->comm_kind = settings_string(s, "dist.backend");
     c->sync_bn = settings_bool(s, "dist.sync_bn");
@@ -120,8 +121,8 @@ static void add_value(const struct settings *s, const struct setting_row *row, s
 static bool decides_numbers(const char *key)
 {
     static const char *const groups[] = {"model.", "optim.", "augment."};
-    static const char *const keys[] = {"train.batch", "train.seed", "train.precision", "train.backend", "train.loss",
-        "train.covid_weight", "train.deterministic", "train.vote_last", "dist.sync_bn"};
+    static const char *const keys[] = {"train.batch", "train.seed", "train.precision", "train.loss", "train.covid_weight",
+        "train.deterministic", "train.vote_last", "dist.sync_bn"};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         if (!strncmp(key, groups[i], strlen(groups[i]))) return true;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -133,8 +134,9 @@ void train_config_identity(const struct settings *s, struct text *out)
 {
     for (const struct setting_row *row = settings_table; row->key; row++)
         if (decides_numbers(row->key)) add_value(s, row, out);
-    if (settings_bool(s, "train.deterministic"))
-        text_add(out, "train.virtual_shards = %lld\n", (long long)settings_int(s, "train.virtual_shards"));
+    if (settings_bool(s, "train.deterministic")) /* equal bits need the same arithmetic, too */
+        text_add(out, "train.virtual_shards = %lld\ntrain.backend = %s\n", (long long)settings_int(s, "train.virtual_shards"),
+                 settings_string(s, "train.backend"));
     if (settings_int(s, "train.vote_last")) /* which epochs vote is counted from the last one */
         text_add(out, "train.epochs = %lld\n", (long long)settings_int(s, "train.epochs"));
 }

@@ -207,6 +207,7 @@ static int open_parts(struct trainer *t, struct error *err)
         return comm_agree(t->comm, t->run ? check_finished_epochs(t, err) : 0, err, "looking at an earlier result");
     }
     omp_set_num_threads(threads);
+    if (comm_agree(t->comm, t->c.ops->attach(comm_local_rank(t->comm), err), err, "taking the accelerators")) return -1;
     t->c.ops->open(threads);
     t->c.augment.seed = t->c.seed;
     if (comm_agree(t->comm, open_network(t, err), err, "planning the network")) return -1;

@@ -236,7 +236,7 @@ static void check_case(const char *folder, const char *name, const char *backend
 {
     char path[1024], line[LINE];
     struct outcome o = {.dtype = dtype};
-    const struct ops *ops = ops_find(backend);
+    const struct ops *ops = ops_find(backend, NULL);
     double start = clock_s();
     CHECK(ops, "no backend '%s'", backend);
     snprintf(path, sizeof path, "%s/reference/net_%s.txt", folder, name);

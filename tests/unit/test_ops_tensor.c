@@ -138,7 +138,7 @@ int main(void)
     check_bf16();
     for (int shards = 1; shards <= SHARDS; shards++) check_tree(shards);
     check_known_tree();
-    EXPECT(ops_find("ref") == &ops_ref && ops_find("cpu") == ops_cpu() && !ops_find("cuda"), "backends by name");
+    EXPECT(ops_find("ref", NULL) == &ops_ref && ops_find("cpu", NULL) == ops_cpu() && !ops_find("tpu", NULL), "backends by name");
     EXPECT(conv_out_size(224, 7, 2, 3) == 112 && conv_out_size(112, 3, 2, 1) == 56 && conv_out_size(5, 1, 2, 0) == 3, "output sizes");
     EXPECT(conv_out_size(2, 3, 2, 0) <= 0, "a kernel larger than the padded picture has no output, got %d", conv_out_size(2, 3, 2, 0));
     return check_verdict();

@@ -133,7 +133,7 @@ static bool changes_identity(const char *base, const char *word)
 static void test_identity(void)
 {
     static const char *const decide[] = {
-        "model.backbone=vgg16", "model.method=baseline", "train.batch=31", "train.seed=2", "train.precision=bf16", "train.backend=ref",
+        "model.backbone=vgg16", "model.method=baseline", "train.batch=31", "train.seed=2", "train.precision=bf16",
         "train.loss=softmax", "train.covid_weight=5.0000001", "train.deterministic=true", "train.vote_last=2", "dist.sync_bn=false",
         "optim.name=sgd", "optim.lr=5.000000001e-5", "optim.weight_decay=0", "optim.beta1=0.8", "optim.beta2=0.9", "optim.eps=1e-7",
         "optim.momentum=0.8", "optim.schedule=cosine", "optim.cosine_period=9", "optim.clip_norm=1", "augment.recipe=none",
@@ -143,7 +143,7 @@ static void test_identity(void)
         "train.data=D", "train.out=O", "train.epochs=16", "train.threads=3", "train.virtual_shards=8", "train.max_steps=4",
         "train.time_limit_s=1", "train.checkpoint_every_s=1", "train.checkpoint_keep=3", "train.resume=false", "train.eval_batch=2",
         "train.stop_signal=none", "train.overwrite=true", "dist.bucket_mb=1", "dist.timeout_s=3", "dist.overlap=false",
-        "dist.backend=self", "loader.threads=2", "loader.prefetch=4", "loader.cache=false", "loader.cache_mb=1"};
+        "dist.backend=self", "train.backend=ref", "loader.threads=2", "loader.prefetch=4", "loader.cache=false", "loader.cache_mb=1"};
     int rows = 0;
     for (size_t i = 0; i < sizeof decide / sizeof *decide; i++) EXPECT(changes_identity("", decide[i]), "%s", decide[i]);
     for (size_t i = 0; i < sizeof do_not / sizeof *do_not; i++) EXPECT(!changes_identity("", do_not[i]), "%s", do_not[i]);
@@ -152,6 +152,7 @@ static void test_identity(void)
             rows += !strncmp(row->key, *group, strlen(*group));
     EXPECT(rows == (int)(sizeof decide / sizeof *decide + sizeof do_not / sizeof *do_not), "a new key (%d) needs a place in one of the lists", rows);
     EXPECT(changes_identity("train.deterministic=true", "train.virtual_shards=8"), "the parts of a batch count when deterministic");
+    EXPECT(changes_identity("train.deterministic=true", "train.backend=ref"), "equal bits need the same arithmetic");
     EXPECT(changes_identity("train.vote_last=2", "train.epochs=16"), "the last epochs depend on their number when they vote");
 }
 

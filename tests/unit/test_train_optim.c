@@ -20,7 +20,7 @@ enum { ROOM = 32, STEPS_ROOM = 16 };
 static void open_optim(struct optim *o, const struct optim_spec *spec, int64_t count)
 {
     struct error err;
-    CHECK(!optim_open(o, ops_find("ref"), spec, count, &err), "%s", err.message);
+    CHECK(!optim_open(o, ops_find("ref", NULL), spec, count, &err), "%s", err.message);
 }
 
 static double number(FILE *f)
