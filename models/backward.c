@@ -81,6 +81,21 @@ static void norm_sums_of_gradient(const struct back *b, int i, const struct tens
     }
 }
 
+/* Gradients are summed over shards in float, as all parameters' are; the means' sums in double. */
+static void norm_tree_sum(const struct network *n, float *dgamma, float *dbeta, double *const sums[], size_t c)
+{
+    const struct ops *ops = n->o.ops;
+    float *parts[MAX_SHARDS];
+    for (int s = 0; s < n->o.shards; s++) {
+        parts[s] = n->part_gradients + (size_t)s * 2 * c;
+        ops->narrow(parts[s], sums[s], 2 * c);
+    }
+    ops->tree_sum(parts, n->o.shards, 2 * c);
+    ops->copy(dgamma, parts[0] + c, sizeof(float) * c);
+    ops->copy(dbeta, parts[0], sizeof(float) * c);
+    ops->tree_sum_double(sums, n->o.shards, 2 * c);
+}
+
 /* The gradients of gamma and beta into the arena, and the global means of g and g*xhat. */
 static void norm_reduce_gradient(const struct back *b, int i, double *const sums[])
 {
@@ -89,15 +104,13 @@ static void norm_reduce_gradient(const struct back *b, int i, double *const sums
     const struct node *node = &n->g->nodes[i];
     const struct value *x = &n->g->values[node->x];
     size_t c = (size_t)x->c;
-    float *parts[MAX_SHARDS];
-    for (int s = 0; s < n->o.shards; s++) {
-        parts[s] = n->part_gradients + (size_t)s * 2 * c;
-        ops->narrow(parts[s], sums[s], 2 * c);
+    float *dgamma = network_param(n, n->gradients, node->param[0]), *dbeta = network_param(n, n->gradients, node->param[1]);
+    if (n->o.shards == 1) {
+        ops->narrow(dbeta, sums[0], c);
+        ops->narrow(dgamma, sums[0] + c, c);
+    } else {
+        norm_tree_sum(n, dgamma, dbeta, sums, c);
     }
-    ops->tree_sum(parts, n->o.shards, 2 * c);
-    ops->copy(network_param(n, n->gradients, node->param[0]), parts[0] + c, sizeof(float) * c);
-    ops->copy(network_param(n, n->gradients, node->param[1]), parts[0], sizeof(float) * c);
-    ops->tree_sum_double(sums, n->o.shards, 2 * c);
     if (b->pass->share) b->pass->share(b->pass->context, sums[0], 2 * x->c);
     ops->norm_means(n->mean_g, n->mean_gx, sums[0], sums[0] + c, x->c, (double)network_norm_images(n, b->pass) * x->h * x->w);
 }

@@ -40,19 +40,21 @@ static void norm_take_sums(struct run *r, int i)
     const struct layer *layer = &n->layer[i];
     int x = n->g->nodes[i].x, root = value_root(n->g, x), all = n->g->values[root].c;
     int first = layer->stats_first, c = layer->stats_end - first;
-    double *parts[MAX_SHARDS];
+    double *sum = n->sums[root] + first, *squares = sum + all, *parts[MAX_SHARDS];
+    bool direct = r->shards == 1 && !r->pass->share;
     if (c <= 0) return;
     for (int s = 0; s < r->shards; s++) {
         struct tensor t = view(r, x, s);
         t.c_offset = first;
         t.c = c;
         parts[s] = n->part_sums + (size_t)s * 2 * (size_t)c;
-        ops->norm_sums(parts[s], parts[s] + c, &t);
+        ops->norm_sums(direct ? sum : parts[s], direct ? squares : parts[s] + c, &t);
     }
+    if (direct) return;
     ops->tree_sum_double(parts, r->shards, 2 * (size_t)c);
     if (r->pass->share) r->pass->share(r->pass->context, parts[0], 2 * c);
-    ops->copy(n->sums[root] + first, parts[0], sizeof(double) * (size_t)c);
-    ops->copy(n->sums[root] + all + first, parts[0] + c, sizeof(double) * (size_t)c);
+    ops->copy(sum, parts[0], sizeof(double) * (size_t)c);
+    ops->copy(squares, parts[0] + c, sizeof(double) * (size_t)c);
 }
 
 static void norm_coefficients(struct run *r, int i)
@@ -164,7 +166,10 @@ static void load(struct run *r)
     n->parameters_changed = false;
     for (int s = 0; s < r->shards; s++) {
         struct tensor x = view(r, n->g->input, s);
-        n->o.ops->input(&x, r->shard[s].pixels);
+        if (r->shard[s].pictures)
+            n->o.ops->pictures(&x, r->shard[s].pool, r->shard[s].pictures);
+        else
+            n->o.ops->input(&x, r->shard[s].pixels);
         if (r->pass) n->o.ops->upload(network_row_key(n, s), r->shard[s].row_key, sizeof(uint64_t) * (size_t)r->shard[s].images);
     }
 }

@@ -49,8 +49,10 @@ void network_running_set(struct network *n, int b, const float *mean, const floa
 /* ---- the step ---- */
 struct network_shard {
     int images;             /* 0 .. max_images */
-    const float *pixels;    /* (images, 3, S, S) */
+    const float *pixels;    /* (images, 3, S, S), or NULL with pictures and pool */
     const uint64_t *row_key;/* (images): keys of dropout and stochastic depth (random_u64_at(RANDOM_ROW_KEY...)) */
+    const struct picture *pictures; /* (images) in the backend's memory: what the backend samples from the pool (ops->pictures) */
+    const struct picture_pool *pool;
 };
 struct network_pass {
     const struct network_shard *shard; /* options.shards of them */

@@ -25,6 +25,7 @@
 #include "base/error.h"
 #include "ops/loss.h"
 #include "ops/optim.h"
+#include "ops/pictures.h"
 #include "ops/tensor.h"
 
 enum activation { ACT_NONE, ACT_RELU, ACT_SILU };
@@ -174,6 +175,8 @@ struct ops {
     void (*drop_rows)(float *row_scale, const uint64_t *row_key, int images, double p, uint64_t layer);
     void (*add)(const struct tensor *y, const struct tensor *x);                  /* y += x, whole tensors */
     void (*input)(const struct tensor *x, const float *host_nchw);                /* pictures (N,3,H,W) to dtype, layout */
+    /* x: pictures (N) of a pool of stored ones, sampled and normalised (ops/pictures.h). NULL: this backend takes ready ones (`input`). */
+    void (*pictures)(const struct tensor *x, const struct picture_pool *pool, const struct picture *pictures);
 
     /* ---- the ends of a step ---- */
     /* Of one shard: sums[0] its share of the loss, sums[1] the sum of its COVID cross-entropies; logits and dlogits (images, outputs),

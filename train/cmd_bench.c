@@ -48,7 +48,7 @@ static void fill(struct bench *b, int size)
     b->keys = NEW_ARRAY(uint64_t, b->batch);
     for (int64_t i = 0; i < count; i++) b->pixels[i] = (float)random_range(&r, -2, 2);
     for (int i = 0; i < b->batch; i++) b->keys[i] = random_u64(&r);
-    b->shard = (struct network_shard){b->batch, b->pixels, b->keys};
+    b->shard = (struct network_shard){.images = b->batch, .pixels = b->pixels, .row_key = b->keys};
 }
 
 /* What training needs beside the network. */

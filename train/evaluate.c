@@ -51,13 +51,15 @@ static void reorder(float *logits, const float *all, int64_t images, int batch, 
         }
 }
 
+void labels_of(float labels[LOGIT_COUNT], const struct shard_item *item)
+{
+    labels[0] = (float)item->covid;
+    for (int l = 0; l < LESION_COUNT; l++) labels[1 + l] = item->lesion[l];
+}
+
 void split_labels(float *labels, const struct dataset *d, enum split split)
 {
-    for (int64_t i = 0; i < dataset_count(d, split); i++) {
-        const struct shard_item *item = dataset_item(d, split, i);
-        labels[i * LOGIT_COUNT] = (float)item->covid;
-        for (int l = 0; l < LESION_COUNT; l++) labels[i * LOGIT_COUNT + 1 + l] = item->lesion[l];
-    }
+    for (int64_t i = 0; i < dataset_count(d, split); i++) labels_of(labels + i * LOGIT_COUNT, dataset_item(d, split, i));
 }
 
 static void score(struct evaluation *e, const struct dataset *d, enum split split, const struct loss_spec *loss)

@@ -26,9 +26,10 @@ static void local_slice(const struct trainer *t, int images, int *first, int *nu
 
 void train_start_epoch(struct trainer *t)
 {
+    sampler_order(t->order, t->train_count, t->c.seed, (uint64_t)t->at.epoch);
+    if (t->resident) return;
     int64_t *items = NEW_ARRAY(int64_t, t->train_count), n = 0;
     int *counts = NEW_ARRAY(int, t->batches), batches = 0, first, number;
-    sampler_order(t->order, t->train_count, t->c.seed, (uint64_t)t->at.epoch);
     for (int b = t->at.batch; b < t->batches; b++) {
         local_slice(t, batch_images(t, b), &first, &number);
         for (int i = 0; i < number; i++) items[n++] = t->order[(int64_t)b * t->c.batch + first + i];
@@ -39,27 +40,63 @@ void train_start_epoch(struct trainer *t)
     mem_free(counts);
 }
 
-/* Waits for this rank's pictures and deals them to its virtual shards. */
-static int load(struct trainer *t, struct error *err)
+/* One rank's images of a batch: ready ones of the loader, or the names of those that the backend samples itself. */
+struct batch {
+    int count;
+    const int64_t *items;
+    const float *pixels, *targets;
+    const struct picture *pictures;
+};
+
+static int from_loader(struct trainer *t, struct batch *b, int count, struct error *err)
 {
-    int images = batch_images(t, t->at.batch), first, number, done = 0, at;
+    struct loader_batch ready = {0};
+    if (count && loader_next(t->train_loader, &ready, err)) return -1;
+    ASSERT(ready.count == count);
+    *b = (struct batch){count, ready.items, ready.pixels, ready.targets, NULL};
+    return 0;
+}
+
+static void from_resident(struct trainer *t, struct batch *b, int first, int count)
+{
+    const int64_t *items = t->order + (int64_t)t->at.batch * t->c.batch + first;
+    for (int i = 0; i < count; i++) labels_of(t->labels + i * LOSS_TARGETS, dataset_item(t->data, SPLIT_TRAIN, items[i]));
+    *b = (struct batch){count, items, NULL, t->labels, resident_batch(t->resident, items, count, (uint64_t)t->at.epoch)};
+}
+
+/* Deals this rank's images to its virtual shards and hands them over. */
+static void deal(struct trainer *t, const struct batch *b, int images)
+{
     struct random keys = random_stream(t->c.seed, RANDOM_ROW_KEY, (uint64_t)t->at.epoch, 0);
-    struct loader_batch batch = {0};
-    local_slice(t, images, &first, &number);
-    if (number && loader_next(t->train_loader, &batch, err)) return -1;
-    ASSERT(batch.count == number);
-    for (int i = 0; i < number; i++) t->row_key[i] = random_u64_at(&keys, (uint64_t)batch.items[i]);
-    for (int s = 0; s < t->local_shards; s++) {
+    int64_t picture = 3 * (int64_t)t->c.augment.size * t->c.augment.size;
+    for (int i = 0; i < b->count; i++) t->row_key[i] = random_u64_at(&keys, (uint64_t)b->items[i]);
+    for (int s = 0, done = 0, at; s < t->local_shards; done += t->shard[s].images, s++) {
         struct network_shard *shard = &t->shard[s];
+        *shard = (struct network_shard){.row_key = t->row_key + done};
         sampler_slice(&at, &shard->images, images, t->shards, t->first_shard + s);
-        shard->pixels = batch.pixels + (int64_t)done * 3 * t->c.augment.size * t->c.augment.size;
-        shard->row_key = t->row_key + done;
-        done += shard->images;
+        if (b->pictures) {
+            shard->pictures = b->pictures + done;
+            shard->pool = resident_pool(t->resident);
+        } else {
+            shard->pixels = b->pixels + done * picture;
+        }
     }
     t->pass.shard = t->shard;
     t->pass.total_images = images;
     network_load(t->net, &t->pass);
-    t->c.ops->upload(t->targets, batch.targets, sizeof(float) * LOSS_TARGETS * (size_t)number);
+    t->c.ops->upload(t->targets, b->targets, sizeof(float) * LOSS_TARGETS * (size_t)b->count);
+}
+
+static int load(struct trainer *t, struct error *err)
+{
+    int images = batch_images(t, t->at.batch), first, count;
+    struct batch b;
+    local_slice(t, images, &first, &count);
+    if (t->resident)
+        from_resident(t, &b, first, count);
+    else if (from_loader(t, &b, count, err))
+        return -1;
+    deal(t, &b, images);
     return 0;
 }
 

@@ -60,6 +60,7 @@ static int open_network(struct trainer *t, struct error *err)
     t->buckets = buckets_open(t->comm, network_gradients(t->net), count, t->c.bucket_bytes, t->c.deterministic, t->c.overlap);
     t->shard = NEW_ARRAY(struct network_shard, t->local_shards);
     t->row_key = NEW_ARRAY(uint64_t, room);
+    t->labels = NEW_ARRAY(float, room * LOSS_TARGETS);
     t->targets = t->c.ops->alloc(sizeof(float) * LOSS_TARGETS * (size_t)room);
     t->loss = t->c.ops->alloc(sizeof(double) * 2 * (size_t)t->local_shards);
     return t->targets && t->loss ? 0 : error_set(err, "no room on %s for a batch's labels", t->c.ops->name);
@@ -196,6 +197,15 @@ static int check_paths(const struct train_config *c, struct error *err)
     return 0;
 }
 
+/* On the backend when it samples pictures itself and they fit, else through the loader. All ranks see the same batches either way. */
+static int open_pictures(struct trainer *t, struct error *err)
+{
+    int images = (t->c.batch + t->shards - 1) / t->shards * t->local_shards;
+    int rc = resident_open(&t->resident, t->c.ops, t->data, SPLIT_TRAIN, t->c.loader.cache, &t->c.augment, images, err);
+    if (!rc && !t->resident) t->train_loader = loader_open(t->data, SPLIT_TRAIN, &t->c.augment, &t->c.loader);
+    return rc;
+}
+
 static int open_parts(struct trainer *t, struct error *err)
 {
     bool finished = false;
@@ -212,7 +222,7 @@ static int open_parts(struct trainer *t, struct error *err)
     t->c.augment.seed = t->c.seed;
     if (comm_agree(t->comm, open_network(t, err), err, "planning the network")) return -1;
     if (pixel_cache_open(&t->c.loader.cache, t->data, t->comm, t->c.cache, t->c.cache_mb, err)) return -1;
-    t->train_loader = loader_open(t->data, SPLIT_TRAIN, &t->c.augment, &t->c.loader);
+    if (comm_agree(t->comm, open_pictures(t, err), err, "reading the training pictures")) return -1;
     log_info("%s %s: %.1f M parameters, %.2f GMAC an image, %lld + %lld + %lld images of '%s'%s", t->c.backbone, t->c.method,
              (double)graph_parameter_count(t->graph) / 1e6, graph_macs(t->graph) / 1e9, (long long)t->train_count,
              (long long)dataset_count(t->data, SPLIT_VAL), (long long)dataset_count(t->data, SPLIT_TEST),
@@ -250,6 +260,7 @@ void trainer_close(struct trainer *t)
 {
     if (!t) return;
     loader_close(t->train_loader);
+    resident_close(t->resident);
     pixel_cache_close(t->c.loader.cache);
     buckets_close(t->buckets);
     close_step(t);
@@ -260,6 +271,7 @@ void trainer_close(struct trainer *t)
     mem_free(t->order);
     mem_free(t->shard);
     mem_free(t->row_key);
+    mem_free(t->labels);
     mem_free(t->vote_sum);
     mem_free(t);
 }

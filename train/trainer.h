@@ -14,6 +14,7 @@
 #include "models/network.h"
 #include "train/config.h"
 #include "train/metrics.h"
+#include "train/resident.h"
 #include "train/run_folder.h"
 
 struct position { /* where the run is: kept in a checkpoint, the same on all ranks */
@@ -35,6 +36,7 @@ struct trainer {
     struct network *net;
     struct optim optim;
     struct buckets *buckets;
+    struct resident *resident;   /* the training pictures, when the backend samples them; else */
     struct loader *train_loader;
     struct run_folder *run; /* rank 0, else NULL */
     int shards, first_shard, local_shards;
@@ -43,6 +45,7 @@ struct trainer {
     struct network_shard *shard;
     struct network_pass pass;
     uint64_t *row_key;      /* (local images) */
+    float *labels;          /* (local images, 6) */
     float *targets;         /* (local images, 6), in the backend's memory; so is loss: (local_shards, 2) */
     double *loss;
     struct recording *recording[2]; /* of the step: full batches, an epoch's last one */
@@ -74,7 +77,8 @@ struct evaluation {
 };
 int evaluate_split(struct evaluation *e, struct dataset *d, enum split split, struct network *net, const struct train_config *c,
                    struct comm *comm, struct error *err);
-/* Labels (count, 6) of a split. */
+/* The six labels of an image, and (count, 6) of a split. */
+void labels_of(float labels[LOGIT_COUNT], const struct shard_item *item);
 void split_labels(float *labels, const struct dataset *d, enum split split);
 
 /* Checkpoints and weights of a trainer (state.c). Rank 0 writes; reading is collective. */

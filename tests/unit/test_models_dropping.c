@@ -59,7 +59,8 @@ static double trial_run(struct trial *t, bool backward)
     int each = IMAGES / t->shards;
     double loss = 0;
     for (int s = 0; s < t->shards; s++)
-        shard[s] = (struct network_shard){each, t->pixels + (int64_t)s * each * 3 * SIZE * SIZE, t->row_key + s * each};
+        shard[s] = (struct network_shard){
+            .images = each, .pixels = t->pixels + (int64_t)s * each * 3 * SIZE * SIZE, .row_key = t->row_key + s * each};
     network_load(t->n, &pass);
     network_forward(t->n, &pass);
     for (int s = 0; s < t->shards; s++) {

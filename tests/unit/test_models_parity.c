@@ -100,7 +100,7 @@ static void run_training(struct outcome *o, const struct ops *ops, const float *
     struct network_pass pass = {.shard = shard, .total_images = o->batch};
     int64_t picture = 3 * (int64_t)o->g->image_size * o->g->image_size;
     for (int s = 0, first = 0; s < shards; first += split->images[s], s++)
-        shard[s] = (struct network_shard){split->images[s], pixels + first * picture, row_key};
+        shard[s] = (struct network_shard){.images = split->images[s], .pixels = pixels + first * picture, .row_key = row_key};
     network_load(o->n, &pass);
     network_forward(o->n, &pass);
     for (int s = 0, first = 0; s < shards; first += split->images[s], s++)
