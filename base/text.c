@@ -110,14 +110,49 @@ static int utf8_length(const unsigned char *p)
     return too_long || surrogate || beyond ? 0 : n;
 }
 
-void text_add_name(struct text *t, const char *name)
+static void add_name(struct text *t, const char *name, bool backslash_twice)
 {
     for (const unsigned char *p = (const unsigned char *)name; *p;) {
         int n = *p < 0x20 || *p == 0x7F ? 0 : utf8_length(p);
+        if (*p == '\\' && backslash_twice) text_add_bytes(t, "\\", 1);
         if (n) text_add_bytes(t, (const char *)p, (size_t)n);
         else text_add(t, "\\x%02X", *p);
         p += n ? n : 1;
     }
+}
+
+void text_add_name(struct text *t, const char *name)
+{
+    add_name(t, name, false);
+}
+
+char *text_name_encode(const char *raw)
+{
+    struct text t = {0};
+    add_name(&t, raw, true);
+    return t.data ? t.data : mem_string("");
+}
+
+/* Value of "\xHH" at p, or -1. */
+static int escaped_byte(const char *p)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    if (p[0] != '\\' || p[1] != 'x' || !p[2] || !p[3]) return -1;
+    const char *high = strchr(digits, p[2]), *low = strchr(digits, p[3]);
+    return high && low ? (int)(16 * (high - digits) + (low - digits)) : -1;
+}
+
+char *text_name_decode(const char *name)
+{
+    char *raw = mem_string(name), *to = raw;
+    for (const char *p = name; *p;) {
+        int byte = escaped_byte(p);
+        bool twice = p[0] == '\\' && p[1] == '\\';
+        *to++ = byte > 0 ? (char)byte : *p;
+        p += byte > 0 ? 4 : twice ? 2 : 1;
+    }
+    *to = 0;
+    return raw;
 }
 
 /* ---- JSON ---- */

@@ -14,6 +14,9 @@ void text_add(struct text *t, const char *format, ...) __attribute__((format(pri
 void text_add_bytes(struct text *t, const char *bytes, size_t count);
 /* A name of any bytes, for people: control characters and what is not UTF-8 as \xHH. */
 void text_add_name(struct text *t, const char *name);
+/* The same for programs, so that every name can be had back: a backslash becomes two. mem_free. */
+char *text_name_encode(const char *raw);
+char *text_name_decode(const char *name); /* what is no such escape stays as it is */
 /* The shortest decimal that reads back to the same bits; "nan", "inf" as printf has them. */
 void text_add_number(struct text *t, double value);
 void text_clear(struct text *t); /* keeps the room */

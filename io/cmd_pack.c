@@ -9,11 +9,14 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "dist/comm.h"
+#include "dist/stop.h"
 #include "io/commands.h"
 #include "io/shard/dataset_summary.h"
 #include "io/pack/merge.h"
 #include "io/pack/pack.h"
+#include "io/shard/shard.h"
 
+enum { EXIT_CONTINUE = 75 };      /* EX_TEMPFAIL, as train's: stopped; the same command continues */
 enum { LONGEST_WAIT_S = 86400 }; /* a rank waits for the slowest one; a launcher ends all when one dies */
 
 /* The folder that the manifest's names are relative to: --images, else --in, else the manifest's own. */
@@ -36,6 +39,7 @@ static int check_settings(struct settings *s, const struct pack_options *o, stru
         return settings_missing(&command_pack, "pack.preset", "which pictures, with what labels? (or pack.manifest, or pack.merge)", err);
     if (o->preset && !*settings_string(s, "pack.in"))
         return settings_missing(&command_pack, "pack.in", "the preset needs the data set's folder", err);
+    if (shard_check_name(o->name, err)) return error_prefix(err, "pack.name");
     return !o->gzip || o->size ? 0 : error_set(err, "pack.filter = gzip needs images of one size (pack.size)");
 }
 
@@ -137,10 +141,15 @@ static int run(struct settings *s, struct error *err)
         mem_free(folder);
         return status ? status : -1;
     }
+    stop_install("term");
     omp_set_num_threads(threads_of_rank((int)settings_int(s, "pack.threads"), comm_local_size(o.comm)));
     struct merge *merge;
     status = comm_agree(o.comm, open_merge(&o, s, &merge, err), err, "opening what shall be merged");
     if (!status) status = pack(&o, err);
+    if (status && stop_asked()) {
+        error_hint(err, "whole shards are kept: the same command continues");
+        status = EXIT_CONTINUE;
+    }
     merge_close(merge);
     comm_close(o.comm);
     mem_free(folder);

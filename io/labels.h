@@ -12,4 +12,6 @@ extern const char *const split_names[SPLIT_COUNT]; /* "train" "val" "test" */
 
 int lesion_from_name(const char *name); /* index, or -1: the caller must treat that as an error */
 int split_from_name(const char *name);  /* enum split, or -1 */
+/* What people write: in any case, and also training, valid, validation, dev, testing; blanks around it do not count. Or -1. */
+int split_from_word(const char *word);
 #endif

@@ -70,6 +70,17 @@ static int decode_dicom(struct image *image, const uint8_t *data, size_t bytes, 
 #endif
 }
 
+char *image_patient(const char *path)
+{
+#ifdef LADNN_HAVE_DCMTK
+    char patient[256];
+    return dicom_patient(path, patient, sizeof patient) && *patient ? mem_string(patient) : NULL;
+#else
+    (void)path;
+    return NULL;
+#endif
+}
+
 /* A window must see all bits of a grey level. */
 static int decode_png(struct image *image, const uint8_t *data, size_t bytes, const char *name, const struct image_window *window,
                       struct error *err)

@@ -25,6 +25,8 @@ enum image_format image_format_of_name(const char *name);
  * Truncated or damaged data is an error, never a partly filled picture. At most 64 megapixels. Thread safe. */
 int image_decode(struct image *image, const uint8_t *data, size_t bytes, const char *name, const struct image_window *window,
                  struct error *err);
+/* Who a DICOM file says its picture is of (PatientID), or NULL: another format, no such entry, or a build without DCMTK. mem_free. */
+char *image_patient(const char *path);
 /* Bilinear with antialiasing: triangle filter whose support grows with the scale, coefficients and rounding as in
  * Pillow's Image.resize(BILINEAR) (8-bit fixed-point two-pass), so results are equal to Pillow's. */
 void image_resize(struct image *out, const struct image *in, int height, int width);

@@ -40,6 +40,8 @@ static const char *decode(const uint8_t *data, size_t bytes, double centre, doub
     set->findAndGetUint16(DCM_Columns, columns);
     set->findAndGetUint16(DCM_SamplesPerPixel, samples);
     set->findAndGetSint32(DCM_NumberOfFrames, frames);
+    Float64 slope = 1;
+    if (set->findAndGetFloat64(DCM_RescaleSlope, slope).good() && slope == 0) return "whose rescale slope is 0: all its values would be one";
     if (!rows || !columns) return "without a picture";
     if ((int64_t)rows * columns > pixels_max) return "with too many pixels";
     if (samples != 1) return "in colour; a grey slice is needed";
@@ -74,5 +76,23 @@ const char *dicom_decode(const uint8_t *data, size_t bytes, double centre, doubl
         return decode(data, bytes, centre, width, pixels_max, allocate, pixels, height_out, width_out);
     } catch (...) {
         return "damaged, or too large for the memory";
+    }
+}
+
+bool dicom_patient(const char *path, char *patient, size_t bytes)
+{
+    static std::once_flag started;
+    try {
+        std::call_once(started, start_codecs);
+        DcmFileFormat file;
+        OFString id;
+        patient[0] = 0;
+        if (file.loadFileUntilTag(path, EXS_Unknown, EGL_noChange, DCM_MaxReadLength, ERM_fileOnly, DCM_PatientBirthDate).bad()) return false;
+        if (file.getDataset()->findAndGetOFString(DCM_PatientID, id).bad()) return true;
+        while (!id.empty() && id[id.length() - 1] == ' ') id.erase(id.length() - 1); // padded to an even length
+        OFStandard::strlcpy(patient, id.c_str(), bytes);
+        return true;
+    } catch (...) {
+        return false;
     }
 }

@@ -10,7 +10,7 @@ int image_window_parse(struct image_window *window, const char *text, struct err
     static const struct {
         const char *name;
         struct image_window window;
-    } known[] = {{"", {0, 0}}, {"lung", {-600, 1500}}, {"mediastinum", {40, 400}}};
+    } known[] = {{"", {0, 0}}, {"none", {0, 0}}, {"lung", {-600, 1500}}, {"mediastinum", {40, 400}}};
     int end = 0;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcasecmp(text, known[i].name)) {

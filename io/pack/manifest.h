@@ -24,6 +24,7 @@ struct manifest {
     struct text report;        /* reconciliation: what was matched how, one line each, with counts */
     int matched, matched_without_extension, missing_files, unlisted_files, figures_across_splits;
     bool synthetic;            /* the folder says SYNTHETIC (phantom) */
+    int beside;                /* folders and pictures beside the classes, not looked into */
     int unread;                /* files and folders of a tree that cannot be opened */
     bool unsplit;              /* nothing says who trains: split_make must (io/pack/split.h) */
 };

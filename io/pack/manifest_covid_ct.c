@@ -250,7 +250,9 @@ static int take_row(struct job *job, enum split split, const struct csv_row *row
     }
     if (check_agreement(job, path, row, covid, lesion, p)) return -1;
     struct manifest_row *to = manifest_add(job->m);
-    to->file = mem_format("%s/%s", class_folders[covid], p->name);
+    char *file = mem_format("%s/%s", class_folders[covid], p->name);
+    to->file = text_name_encode(file);
+    mem_free(file);
     to->patient = manifest_trim(p->patient);
     to->figure = figure_of(p->name, covid);
     to->covid = covid;
@@ -294,7 +296,7 @@ static void add_list(struct text *report, int count, const char *what, const str
 static void write_report(struct job *job)
 {
     struct manifest *m = job->m;
-    struct text unlisted = {0};
+    struct text unlisted = {0}, beside = {0};
     for (int c = CLASSES - 1; c >= 0; c--)
         for (int i = 0; i < job->count[c]; i++)
             if (!job->pictures[c][i].listed) {
@@ -308,8 +310,11 @@ static void write_report(struct job *job)
     add_list(&m->report, m->missing_files, "rows of the split without a file", &job->missing);
     add_list(&m->report, job->orphan_count, "rows of the MetaInfo files without a file", &job->orphans);
     add_list(&m->report, m->unlisted_files, "files that no split lists", &unlisted);
+    m->beside = manifest_list_beside(&beside, job->folder, "", class_folders, CLASSES);
+    add_list(&m->report, m->beside, "beside the classes, not looked into", &beside);
     manifest_finish_report(m);
     text_free(&unlisted);
+    text_free(&beside);
 }
 
 static int read_all(struct job *job)

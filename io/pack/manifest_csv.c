@@ -1,6 +1,7 @@
 /* manifest_csv.c - one CSV with a header: file, patient, covid, a column per lesion, optionally split and figure. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -17,12 +18,32 @@ struct job {
     struct error *err;
 };
 
-static int column_from_name(const char *name)
+static const char *column_name(int c) { return c < COLUMN_LESION ? column_names[c] : lesion_names[c - COLUMN_LESION]; }
+
+/* In any case, with or without blanks around it. */
+static int column_from_name(const char *text)
 {
-    for (int c = 0; c < COLUMN_LESION; c++)
-        if (!strcmp(column_names[c], name)) return c;
-    int lesion = lesion_from_name(name);
-    return lesion < 0 ? -1 : COLUMN_LESION + lesion;
+    char *name = manifest_trim(text);
+    int found = -1;
+    for (int c = 0; c < COLUMNS && found < 0; c++)
+        if (!strcasecmp(column_name(c), name)) found = c;
+    mem_free(name);
+    return found;
+}
+
+static int unknown_column(struct job *job, const struct csv_row *row, int f)
+{
+    enum { NEAR = 2 };
+    struct text known = {0};
+    int nearest = 0;
+    for (int c = 0; c < COLUMNS; c++) {
+        text_add(&known, "%s%s", c ? ", " : "", column_name(c));
+        if (text_distance(row->fields[f], column_name(c)) < text_distance(row->fields[f], column_name(nearest))) nearest = c;
+    }
+    error_set(job->err, "%s:%d: unknown column '%s' (known: %s)", job->path, row->line, row->fields[f], known.data);
+    text_free(&known);
+    if (text_distance(row->fields[f], column_name(nearest)) > NEAR) return -1;
+    return error_hint(job->err, "did you mean '%s'?", column_name(nearest));
 }
 
 static int read_header(struct job *job, const struct csv_row *row)
@@ -33,18 +54,14 @@ static int read_header(struct job *job, const struct csv_row *row)
                          strchr(row->fields[0], ';') ? "semicolons" : "tabs");
     for (int f = 0; f < row->count; f++) {
         int c = column_from_name(row->fields[f]);
-        if (c < 0) {
-            manifest_unknown_lesion(job->err, job->path, row->line, row->fields[f]);
-            return error_prefix(job->err, "column %d is none of file, patient, split, covid, figure", f + 1);
-        }
+        if (c < 0) return unknown_column(job, row, f);
         if (job->column[c] >= 0)
             return error_set(job->err, "%s:%d: column '%s' stands there twice", job->path, row->line, row->fields[f]);
         job->column[c] = f;
     }
     for (int c = 0; c < COLUMNS; c++)
         if (job->column[c] < 0 && c != COLUMN_FIGURE && c != COLUMN_SPLIT)
-            return error_set(job->err, "%s:%d: no column '%s'", job->path, row->line,
-                             c < COLUMN_LESION ? column_names[c] : lesion_names[c - COLUMN_LESION]);
+            return error_set(job->err, "%s:%d: no column '%s'", job->path, row->line, column_name(c));
     return 0;
 }
 
@@ -53,15 +70,14 @@ static int read_flag(struct job *job, const struct csv_row *row, int column, boo
     const char *text = row->fields[job->column[column]];
     *value = !strcmp(text, "1");
     if (*value || !strcmp(text, "0") || (may_be_empty && !*text)) return 0;
-    return error_set(job->err, "%s:%d: %s is '%s'; it must be 0 or 1", job->path, row->line,
-                     column < COLUMN_LESION ? column_names[column] : lesion_names[column - COLUMN_LESION], text);
+    return error_set(job->err, "%s:%d: %s is '%s'; it must be 0 or 1", job->path, row->line, column_name(column), text);
 }
 
 static int read_labels(struct job *job, const struct csv_row *row, struct manifest_row *to)
 {
     bool given = job->column[COLUMN_SPLIT] >= 0;
     const char *split = given ? row->fields[job->column[COLUMN_SPLIT]] : split_names[SPLIT_TRAIN];
-    int found = split_from_name(split), flag;
+    int found = split_from_word(split), flag;
     if (found < 0)
         return error_set(job->err, "%s:%d: unknown split '%s' (known: train, val, test)", job->path, row->line, split);
     to->split = (enum split)found;
@@ -73,6 +89,25 @@ static int read_labels(struct job *job, const struct csv_row *row, struct manife
     return 0;
 }
 
+static bool is_file(const char *images, const char *raw)
+{
+    char *path = *raw == '/' ? mem_string(raw) : path_join(images, raw);
+    bool found = path_exists(path) && !path_is_folder(path);
+    mem_free(path);
+    return found;
+}
+
+/* The row's name as io/FORMAT.md has it, or NULL when there is no such file. It may have been written so (the split that pack leaves), or
+ * be the file's plain name. */
+static char *find_file(const struct job *job, const char *file)
+{
+    char *raw = text_name_decode(file), *name = NULL;
+    if (is_file(job->images, raw)) name = text_name_encode(raw);
+    else if (is_file(job->images, file)) name = text_name_encode(file);
+    mem_free(raw);
+    return name;
+}
+
 static int read_row(struct job *job, const struct csv_row *row, int fields)
 {
     if (row->count != fields)
@@ -82,10 +117,8 @@ static int read_row(struct job *job, const struct csv_row *row, int fields)
         return error_set(job->err, "%s:%d: the %s is empty", job->path, row->line, *file ? "patient" : "file name");
     struct manifest_row labels = {.line = row->line};
     if (read_labels(job, row, &labels)) return -1;
-    char *path = path_join(job->images, file);
-    bool exists = path_exists(path) && !path_is_folder(path);
-    mem_free(path);
-    if (!exists) {
+    char *name = find_file(job, file);
+    if (!name) {
         job->m->missing_files++;
         text_add(&job->missing, "  %s (line %d)\n", file, row->line);
         return 0;
@@ -93,7 +126,7 @@ static int read_row(struct job *job, const struct csv_row *row, int fields)
     job->m->matched++;
     struct manifest_row *to = manifest_add(job->m);
     *to = labels;
-    to->file = mem_string(file);
+    to->file = name;
     to->patient = manifest_trim(patient);
     to->figure = manifest_trim(job->column[COLUMN_FIGURE] < 0 ? "" : row->fields[job->column[COLUMN_FIGURE]]);
     return 0;
@@ -109,11 +142,13 @@ static size_t folder_length(const char *file)
 
 static void list_unlisted(struct job *job, const char *prefix, const struct name_index *files, struct text *list)
 {
-    char *folder = path_join(job->images, prefix), **names;
+    char *raw = text_name_decode(prefix), *folder = *raw == '/' ? mem_string(raw) : path_join(job->images, raw), **names;
     int count;
+    mem_free(raw);
     if (!folder_list(&names, &count, folder, NULL)) {
         for (int i = 0; i < count; i++) {
-            char *file = mem_format("%s%s", prefix, names[i]);
+            char *name = text_name_encode(names[i]), *file = mem_format("%s%s", prefix, name);
+            mem_free(name);
             if (manifest_is_image_name(file) && name_index_find(files, file) < 0) {
                 job->m->unlisted_files++;
                 text_add(list, "  %s\n", file);

@@ -24,9 +24,9 @@ struct walk {
     const char *classes[2]; /* names; [1] is COVID */
     regex_t patient;
     bool has_patient;
-    int unmatched;          /* files that the expression does not match */
-    struct text skipped;
-    int skipped_count;
+    int unmatched, named;   /* files that the expression does not match; DICOM files that name their patient */
+    struct text skipped, beside;
+    int skipped_count, beside_count;
     struct stat above[DEPTH_MAX]; /* the folder itself, the split's, the class's ... */
     int tops;                     /* of them above a class */
     char *real_root, *real_class; /* without links: the folder itself, and the class that is walked */
@@ -51,36 +51,50 @@ static void skip_unread(struct walk *w, const char *path, const char *why)
 /* ---- one file ---- */
 
 /* By name, else by its first bytes. */
-static bool is_image(const char *path)
+static enum image_format format_of(const char *path)
 {
     uint8_t head[IMAGE_HEAD_BYTES];
-    if (manifest_is_image_name(path)) return true;
+    enum image_format named = image_format_of_name(path);
+    if (named != IMAGE_UNKNOWN) return named;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     ssize_t got = fd < 0 ? 0 : read(fd, head, sizeof head);
     if (fd >= 0) close(fd);
-    return got > 0 && image_format_of(head, (size_t)got) != IMAGE_UNKNOWN;
+    return got > 0 ? image_format_of(head, (size_t)got) : IMAGE_UNKNOWN;
 }
 
-/* The expression's first group in the file's name, else the whole name: a patient of its own. */
-static char *patient_of(struct walk *w, const char *file)
+static char *encode(char *raw)
+{
+    char *name = text_name_encode(raw);
+    mem_free(raw);
+    return name;
+}
+
+/* The expression's first group in the file's name, or what a DICOM file says of itself; else the whole name: a patient of its own. */
+static char *patient_of(struct walk *w, const char *file, const char *path, enum image_format format)
 {
     regmatch_t match[2];
     const char *base = path_base(file);
     if (w->has_patient && !regexec(&w->patient, base, 2, match, 0) && match[1].rm_so >= 0 && match[1].rm_eo > match[1].rm_so)
-        return mem_format("%.*s", (int)(match[1].rm_eo - match[1].rm_so), base + match[1].rm_so);
+        return encode(mem_format("%.*s", (int)(match[1].rm_eo - match[1].rm_so), base + match[1].rm_so));
+    char *named = !w->has_patient && format == IMAGE_DICOM ? image_patient(path) : NULL;
+    if (named) {
+        w->named++;
+        return encode(named);
+    }
     w->unmatched++;
-    return mem_string(file);
+    return text_name_encode(file);
 }
 
 static void add_file(struct walk *w, const char *file, const char *path, int class, int split)
 {
-    if (!is_image(path)) {
+    enum image_format format = format_of(path);
+    if (format == IMAGE_UNKNOWN) {
         skip(w, file, "no picture");
         return;
     }
     struct manifest_row *row = manifest_add(w->m);
-    row->file = mem_string(file);
-    row->patient = patient_of(w, file);
+    row->file = text_name_encode(file);
+    row->patient = patient_of(w, file, path, format);
     row->figure = mem_string("");
     row->covid = class;
     row->split = split < 0 ? SPLIT_TRAIN : (enum split)split;
@@ -171,9 +185,10 @@ static int name_classes(struct walk *w, char **names, int count, const char *whe
     int covid = -1, status = 0;
     for (int i = 0; i < count; i++)
         if (*positive ? !strcmp(names[i], positive) : means_covid(names[i])) covid = covid < 0 ? i : count;
-    if (count != 2)
+    if (count != 2) {
         status = error_set(w->err, "%s: %d class folders, not two: %s", where, count, found.length ? found.data : "none");
-    else if (covid < 0 || covid == count) {
+        error_hint(w->err, "the preset takes exactly two classes, COVID and not; --manifest FILE.csv labels any other tree");
+    } else if (covid < 0 || covid == count) {
         status = error_set(w->err, "%s: which class is COVID? There are %s", where, found.data);
         error_hint(w->err, "--positive NAME says which");
     } else if (w->classes[1] && (strcmp(w->classes[1], names[covid]) || strcmp(w->classes[0], names[!covid]))) {
@@ -206,27 +221,50 @@ static int walk_split(struct walk *w, const char *relative, int split, const cha
             mem_free(whole);
             mem_free(class);
         }
+        if (!status) w->beside_count += manifest_list_beside(&w->beside, w->folder, relative, w->classes, 2);
         folder_list_free(names, count);
     }
     mem_free(path);
     return status;
 }
 
-static int walk_all(struct walk *w, const char *positive)
+/* The folder of each split, or NULL; names are those of the list. */
+static int name_splits(struct walk *w, const char *split[SPLIT_COUNT], char *const *names, int count)
 {
-    bool any = false;
-    int status = 0;
+    for (int i = 0; i < count; i++) {
+        int s = split_from_word(names[i]);
+        if (s < 0) continue;
+        if (split[s]) return error_set(w->err, "%s: both '%s' and '%s' would be the split '%s'", w->folder, split[s], names[i], split_names[s]);
+        split[s] = names[i];
+    }
+    return 0;
+}
+
+static int walk_splits(struct walk *w, const char *const split[SPLIT_COUNT], const char *positive)
+{
+    const char *known[SPLIT_COUNT];
+    int count = 0, status = 0;
     for (int s = 0; s < SPLIT_COUNT && !status; s++) {
-        char *path = path_join(w->folder, split_names[s]), *relative = mem_format("%s/", split_names[s]);
-        if (path_is_folder(path)) {
-            any = true;
-            status = walk_split(w, relative, s, positive);
-        }
-        mem_free(path);
+        char *relative = split[s] ? mem_format("%s/", split[s]) : NULL;
+        if (relative) status = walk_split(w, relative, s, positive);
+        if (relative) known[count++] = split[s];
         mem_free(relative);
     }
-    w->m->unsplit = !any;
-    return any ? status : walk_split(w, "", -1, positive);
+    w->beside_count += manifest_list_beside(&w->beside, w->folder, "", known, count);
+    return status;
+}
+
+static int walk_all(struct walk *w, const char *positive)
+{
+    const char *split[SPLIT_COUNT] = {NULL};
+    char **names;
+    int count;
+    if (list_folders(&names, &count, w->folder, w->err)) return -1;
+    int status = name_splits(w, split, names, count);
+    w->m->unsplit = !split[SPLIT_TRAIN] && !split[SPLIT_VAL] && !split[SPLIT_TEST];
+    if (!status) status = w->m->unsplit ? walk_split(w, "", -1, positive) : walk_splits(w, split, positive);
+    folder_list_free(names, count);
+    return status;
 }
 
 static void write_report(struct walk *w)
@@ -236,9 +274,12 @@ static void write_report(struct walk *w)
     if (w->unmatched)
         text_add(t, "PATIENTS UNKNOWN for %d pictures: each counts as a patient of its own, so pictures of one person may be in two splits "
                     "(--patient gives a rule)\n", w->unmatched);
+    if (w->named) text_add(t, "patients named by their DICOM files (PatientID): of %d pictures\n", w->named);
     text_add(t, "lesions are unknown in a tree of folders: all 0\n");
     if (w->unread) text_add(t, "WARNING: %d files or folders cannot be read, and are left out\n", w->unread);
     w->m->unread = w->unread;
+    w->m->beside = w->beside_count;
+    text_add(t, "beside the classes, not looked into: %d\n%s", w->beside_count, w->beside.length ? w->beside.data : "");
     text_add(t, "passed over: %d\n%s", w->skipped_count, w->skipped.length ? w->skipped.data : "");
     manifest_finish_report(w->m);
 }
@@ -256,6 +297,7 @@ int manifest_read_folder(struct manifest *m, const struct folder_rules *rules, c
     if (!status) write_report(&w);
     if (w.has_patient) regfree(&w.patient);
     text_free(&w.skipped);
+    text_free(&w.beside);
     mem_free((char *)w.classes[0]);
     mem_free((char *)w.classes[1]);
     if (status) manifest_free(m);

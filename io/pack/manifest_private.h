@@ -29,6 +29,8 @@ struct manifest_row *manifest_add(struct manifest *m);
 /* "PATH:LINE: unknown lesion 'Aibr' (known: GGO, ...)", with a hint when one is near. Returns -1. */
 int manifest_unknown_lesion(struct error *err, const char *path, int line, const char *name);
 bool manifest_is_image_name(const char *name);
+/* Lists folders and pictures of folder/relative (hidden ones aside) that are none of `known`; returns how many. */
+int manifest_list_beside(struct text *list, const char *folder, const char *relative, const char *const *known, int count);
 /* Two rows with one file are an error. */
 int manifest_check_doubles(const struct manifest *m, struct error *err);
 /* Adds a warning to the report for each split without an image. */

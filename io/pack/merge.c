@@ -48,7 +48,11 @@ struct merge *merge_open(const char *paths, struct error *err)
     struct merge *m = NEW(struct merge);
     char *copy = mem_string(paths), *rest = copy, *path;
     int status = 0;
-    while (!status && (path = strtok_r(rest, ",", &rest))) status = add_source(m, path, err);
+    while (!status && (path = strtok_r(rest, ",", &rest))) {
+        char *trimmed = manifest_trim(path);
+        status = add_source(m, trimmed, err);
+        mem_free(trimmed);
+    }
     if (!status && m->count < 2) {
         status = error_set(err, "pack.merge = '%s': one data set is nothing to merge", paths);
         error_hint(err, "folders of shards, separated by commas: --merge shards/d0,shards/d1");
@@ -217,6 +221,26 @@ static void add_row(struct manifest *m, const struct merge *from, struct people 
     row->line = number;
 }
 
+/* Patients whose name stands in several sets: taken for one person, which is right only when the sets name people alike. */
+static void report_namesakes(struct manifest *m, const struct merge *from)
+{
+    struct name_index index;
+    const char *example = NULL;
+    int count = 0;
+    name_index_make(&index, from->images);
+    for (int i = 0; i < from->images; i++) index.entries[i] = (struct name_entry){item_of(from, i)->patient, (int)(source_of(from, i) - from->sources)};
+    name_index_sort(&index);
+    for (int i = 1; i < index.count; i++) {
+        const struct name_entry *a = &index.entries[i - 1], *b = &index.entries[i];
+        if (strcmp(a->name, b->name) || a->value == b->value || (example && !strcmp(example, b->name))) continue;
+        example = b->name;
+        count++;
+    }
+    if (count)
+        text_add(&m->report, "WARNING: %d patients of the same name in several sets are taken for one person each, such as '%s'\n", count, example);
+    name_index_free(&index);
+}
+
 int manifest_read_merge(struct manifest *m, const struct merge *from, struct error *err)
 {
     struct people people;
@@ -245,6 +269,7 @@ int manifest_read_merge(struct manifest *m, const struct merge *from, struct err
         text_add(&m->report, "data set %s from %s: %d images\n", s->prefix, s->path, next - s->first);
         m->synthetic |= dataset_synthetic(s->data);
     }
+    report_namesakes(m, from);
     text_add(&m->report, "pictures that were there already, left out: %d\n", doubles);
     text_add(&m->report, "of these with contradicting labels: %d\n%s", contradictions, conflicts.length ? conflicts.data : "");
     for (int s = 0; s < SPLIT_COUNT; s++) m->source[s] = mem_string("pack.merge");

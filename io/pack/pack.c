@@ -21,6 +21,7 @@
 #include "io/pack/manifest_private.h"
 #include "io/pack/merge.h"
 #include "io/pack/pack_private.h"
+#include "io/pack/same_bytes.h"
 #include "io/shard/shard.h"
 #include "io/pack/split.h"
 
@@ -240,6 +241,7 @@ static int seal(struct run *r, const struct part_list *list, struct error *err)
 static int check_strict(const struct run *r, struct error *err)
 {
     if (r->m.unread) return error_set(err, "strict: %d files or folders cannot be read (the report lists them)", r->m.unread);
+    if (r->m.beside) return error_set(err, "strict: %d folders or pictures lie beside the classes (the report lists them)", r->m.beside);
     if (r->m.missing_files) return error_set(err, "strict: %d rows name files that do not exist", r->m.missing_files);
     if (r->m.unlisted_files) return error_set(err, "strict: %d images have no labels", r->m.unlisted_files);
     if (r->result->duplicates) return error_set(err, "strict: %d images have the same bytes as another", (int)r->result->duplicates);
@@ -351,15 +353,24 @@ static int keep_split(struct run *r, struct error *err)
     return status;
 }
 
+/* The paper's shares. Files with the same bytes are one picture, whatever their names say of patients; merged sets have none. */
+static void divide(struct run *r)
+{
+    int *same = r->o->merge ? NULL : same_bytes(&r->m, r->o);
+    split_make(&r->m, &(struct split_options){r->o->seed, r->o->by_figure, same, {0.60, 0.15, 0.25}});
+    manifest_warn_empty(&r->m);
+    mem_free(same);
+}
+
 /* Rank 0: reads and judges the manifest, makes the folders. */
 static int begin(struct run *r, struct error *err)
 {
     const struct pack_options *o = r->o;
+    if (path_exists(o->out) && !path_is_folder(o->out)) return error_set(err, "%s: not a folder (--out names the folder for the shards)", o->out);
     if (path_exists(o->out) && each_shard(o->out, o->name, refuse_other, NULL, err)) return -1;
     if (read_manifest(r, err)) return -1;
     bool make = o->make_split || r->m.unsplit;
-    if (make) split_make(&r->m, &(struct split_options){o->seed, o->by_figure, {0.60, 0.15, 0.25}}); /* the paper's shares */
-    if (make) manifest_warn_empty(&r->m);
+    if (make) divide(r);
     text_add(&r->result->report, "%s", r->m.report.data ? r->m.report.data : "");
     if (manifest_check_leakage(&r->m, o->by_figure, err) || folder_create(r->staging, err) || lock_staging(r, err)) return -1;
     return make ? keep_split(r, err) : 0;

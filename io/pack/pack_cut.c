@@ -8,11 +8,19 @@
 #include "io/pack/pack_private.h"
 #include "io/shard/shard.h"
 
-enum { SHARD_IMAGES = 512, SHARD_IMAGES_ORIGINAL = 128 };
+enum { SHARD_IMAGES = 512, SHARD_IMAGES_ORIGINAL = 128, SHARD_BYTES = 1 << 28 };
+
+/* Images of a shard when nobody asks otherwise: fewer when they are large (as coloured ones, so that grey and coloured are cut alike). */
+static int64_t usual_images(const struct pack_options *o)
+{
+    if (!o->size) return SHARD_IMAGES_ORIGINAL;
+    int64_t most = SHARD_BYTES / (3 * (int64_t)o->size * o->size);
+    return most < 1 ? 1 : most < SHARD_IMAGES ? most : SHARD_IMAGES;
+}
 
 static int part_count(const struct pack_options *o, int64_t images, struct error *err)
 {
-    int64_t usual = o->size ? SHARD_IMAGES : SHARD_IMAGES_ORIGINAL, least = (images + SHARD_IMAGES_MAX - 1) / SHARD_IMAGES_MAX;
+    int64_t usual = usual_images(o), least = (images + SHARD_IMAGES_MAX - 1) / SHARD_IMAGES_MAX;
     int64_t parts = o->shards ? o->shards : (images + usual - 1) / usual;
     if (parts < least)
         return error_set(err, "%" PRId64 " images do not fit in %" PRId64 " shards: at least %" PRId64 " are needed (--shards)",

@@ -93,10 +93,10 @@ static bool parse(struct verdict *found, char *text, size_t bytes, const struct 
     return true;
 }
 
-static bool file_unchanged(const char *folder, const struct manifest_row *row, const struct verdict *found)
+static bool file_unchanged(const struct pack_options *o, const struct manifest_row *row, const struct verdict *found)
 {
     struct stat now;
-    char *path = path_join(folder, row->file);
+    char *path = pack_source_path(o, row->file);
     bool same = !stat(path, &now) && now.st_size == found->file_bytes &&
                 (int64_t)now.st_mtim.tv_sec * 1000000000 + now.st_mtim.tv_nsec == found->modified_ns;
     mem_free(path);
@@ -115,7 +115,7 @@ static bool sources_unchanged(const struct pack_job *job, const struct part *par
 {
     for (int i = 0; i < part->images; i++) {
         const struct manifest_row *row = &job->m->rows[part->rows[i]];
-        if (!(job->o->merge ? merged_unchanged(job->o->merge, row, &found[i]) : file_unchanged(job->o->folder, row, &found[i])))
+        if (!(job->o->merge ? merged_unchanged(job->o->merge, row, &found[i]) : file_unchanged(job->o, row, &found[i])))
             return text_add(why, "%s has changed", row->file), false;
     }
     return true;

@@ -17,9 +17,18 @@
 #include "dist/comm.h"
 #include "io/pack/merge.h"
 #include "io/pack/pack_private.h"
+#include "dist/stop.h"
 #include "io/shard/shard.h"
+#include "io/shard/shard_format.h"
 
 static const int64_t PART_BYTES_MAX = 1ll << 30;
+
+char *pack_source_path(const struct pack_options *o, const char *file)
+{
+    char *raw = text_name_decode(file), *path = *raw == '/' ? mem_string(raw) : path_join(o->folder, raw);
+    mem_free(raw);
+    return path;
+}
 
 int pack_decode(struct image *image, struct verdict *v, const struct pack_options *o, const char *file, struct error *err)
 {
@@ -27,7 +36,7 @@ int pack_decode(struct image *image, struct verdict *v, const struct pack_option
     size_t bytes;
     struct stat info;
     *image = (struct image){0};
-    char *path = path_join(o->folder, file);
+    char *path = pack_source_path(o, file);
     int status = stat(path, &info) ? error_set(err, "%s: %m", path) : 0;
     if (!status && !S_ISREG(info.st_mode)) status = error_set(err, "%s: not a file", path); /* a pipe would wait for a writer */
     if (!status) status = file_read(&data, &bytes, path, err);
@@ -85,6 +94,11 @@ static int decode_row(struct image *image, const struct pack_job *job, int row, 
     const struct pack_options *o = job->o;
     struct image whole;
     if (o->merge ? take_merged(&whole, job, row, err) : pack_decode(&whole, &job->v[row], o, job->m->rows[row].file, err)) return -1;
+    if (!o->size && (whole.height > SHARD_SIDE_MAX || whole.width > SHARD_SIDE_MAX)) {
+        error_set(err, "%s: %d x %d pixels; a side of a stored picture may have %d", job->m->rows[row].file, whole.width, whole.height, SHARD_SIDE_MAX);
+        image_free(&whole);
+        return -1;
+    }
     if (o->colour == PACK_GREY) to_grey(&whole);
     *image = whole;
     if (o->size && (whole.height != o->size || whole.width != o->size)) {
@@ -107,7 +121,7 @@ static int decode_part(struct image *images, struct pack_job *job, const struct 
         struct error mine = {0};
 #pragma omp atomic read
         stop = failed;
-        if (stop) continue;
+        if (stop || stop_asked()) continue;
         struct verdict *v = &job->v[row];
         v->good = decode_row(&images[i], job, row, &mine) == 0;
         if (!v->good) v->why = mem_string(mine.message);
@@ -130,6 +144,7 @@ static int decode_part(struct image *images, struct pack_job *job, const struct 
                             (double)job->bytes_read / 1e6 / seconds);
         }
     }
+    if (!failed && stop_asked()) return error_set(err, "stopped by %s", stop_reason());
     return failed ? -1 : 0;
 }
 

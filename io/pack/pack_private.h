@@ -15,6 +15,8 @@ struct verdict { /* on the file of a manifest row */
     int height, width, channels;      /* of the file; 3 with equal planes counts as 1 */
     int64_t file_bytes, modified_ns;  /* to see whether it changed since; of a merged image bytes and checksum */
 };
+/* Where the file of a manifest row lies (io/FORMAT.md: names). mem_free. */
+char *pack_source_path(const struct pack_options *o, const char *file);
 /* Reads the file, hashes it, decodes it and makes it grey where it is. Thread safe. */
 int pack_decode(struct image *image, struct verdict *v, const struct pack_options *o, const char *file, struct error *err);
 void pack_verdicts_free(struct verdict *v, int count);

@@ -138,10 +138,21 @@ static void report_alike(struct pack_result *result, const struct manifest *m, c
     mem_free(looks);
 }
 
+static void report_grey(struct pack_result *result, const struct manifest *m, const struct verdict *v)
+{
+    int grey = 0, read = 0;
+    for (int i = 0; i < m->count; i++) {
+        read += v[i].good;
+        grey += v[i].good && v[i].channels == 1;
+    }
+    text_add(&result->report, "grey pictures (one plane, or three equal ones): %d of %d\n", grey, read);
+}
+
 void pack_report(struct pack_result *result, const struct manifest *m, const struct verdict *v)
 {
     report_unreadable(result, m, v);
     report_misnamed(result, m, v);
+    report_grey(result, m, v);
     report_duplicates(result, m, v);
     report_alike(result, m, v);
     for (int i = 0; i < m->count; i++) result->images[m->rows[i].split] += v[i].good;

@@ -17,7 +17,7 @@ struct group { /* patients that must stay together */
 struct division {
     struct group *groups;
     int *group_of;  /* (rows) */
-    int count;
+    int count, joined;
     double wanted[SPLIT_COUNT][LABELS + 1]; /* groups still wanted with a label; last: any group */
     struct random random;
 };
@@ -40,6 +40,12 @@ static const char *figure_of(const struct manifest_row *row)
     return row->figure;
 }
 
+static void join(int *parent, int a, int b)
+{
+    int x = find_root(parent, a), y = find_root(parent, b);
+    parent[x > y ? x : y] = x < y ? x : y;
+}
+
 /* Rows with the same non-empty key become one group; its root is its first row. */
 static void join_rows(int *parent, const struct manifest *m, const char *(*key)(const struct manifest_row *row))
 {
@@ -50,18 +56,30 @@ static void join_rows(int *parent, const struct manifest *m, const char *(*key)(
     for (int i = 1; i < m->count; i++) {
         const struct name_entry *a = &index.entries[i - 1], *b = &index.entries[i];
         if (!*a->name || strcmp(a->name, b->name)) continue;
-        int x = find_root(parent, a->value), y = find_root(parent, b->value);
-        parent[x > y ? x : y] = x < y ? x : y;
+        join(parent, a->value, b->value);
     }
     name_index_free(&index);
 }
 
-static void make_groups(struct division *d, const struct manifest *m, bool by_figure)
+/* Patients who share a picture become one group. Returns how many pictures did that. */
+static int join_same(int *parent, const struct manifest *m, const int *same)
+{
+    int joined = 0;
+    for (int i = 0; i < m->count; i++) {
+        if (!same || same[i] == i || find_root(parent, i) == find_root(parent, same[i])) continue;
+        join(parent, i, same[i]);
+        joined++;
+    }
+    return joined;
+}
+
+static void make_groups(struct division *d, const struct manifest *m, const struct split_options *o)
 {
     int *parent = NEW_ARRAY(int, m->count), *number = NEW_ARRAY(int, m->count);
     for (int i = 0; i < m->count; i++) parent[i] = i;
     join_rows(parent, m, patient_of);
-    if (by_figure) join_rows(parent, m, figure_of);
+    if (o->by_figure) join_rows(parent, m, figure_of);
+    d->joined = join_same(parent, m, o->same);
     d->groups = NEW_ARRAY(struct group, m->count);
     d->group_of = NEW_ARRAY(int, m->count);
     for (int i = 0; i < m->count; i++) {
@@ -145,16 +163,18 @@ static void report(struct manifest *m, const struct division *d, const struct sp
         }
     text_add(&m->report, "split made by patient%s, seed %llu: train %.0f %%, val %.0f %%, test %.0f %%\n",
              o->by_figure ? " and figure" : "", (unsigned long long)o->seed, 100 * o->share[0], 100 * o->share[1], 100 * o->share[2]);
+    if (d->joined)
+        text_add(&m->report, "pictures with the bytes of another patient's, whose patients stay together: %d\n", d->joined);
     for (int l = LABELS; l >= 0; l--)
         text_add(&m->report, "  %-10s %5d: train %d, val %d, test %d\n",
-                 l == LABELS ? (o->by_figure ? "groups" : "patients") : l < FIRST_LESION ? names[l] : lesion_names[l - FIRST_LESION], total[l],
+                 l == LABELS ? (o->by_figure || d->joined ? "groups" : "patients") : l < FIRST_LESION ? names[l] : lesion_names[l - FIRST_LESION], total[l],
                  have[SPLIT_TRAIN][l], have[SPLIT_VAL][l], have[SPLIT_TEST][l]);
 }
 
 void split_make(struct manifest *m, const struct split_options *o)
 {
     struct division d = {.random = random_stream(o->seed, RANDOM_SPLIT, 0, 0)};
-    make_groups(&d, m, o->by_figure);
+    make_groups(&d, m, o);
     divide(&d, o);
     for (int i = 0; i < m->count; i++) m->rows[i].split = (enum split)d.groups[d.group_of[i]].split;
     report(m, &d, o);

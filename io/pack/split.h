@@ -6,6 +6,7 @@
 struct split_options {
     uint64_t seed;
     bool by_figure;             /* patients that share a source figure stay together */
+    const int *same;            /* [row] an earlier row that it must stay with, or itself; NULL: none */
     double share[SPLIT_COUNT];  /* of the patients; sum 1. The paper's: 0.60, 0.15, 0.25 */
 };
 /* Sets the split of every row and adds a section to the manifest's report. All images of a patient go together; each label's

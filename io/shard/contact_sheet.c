@@ -98,6 +98,10 @@ static int draw_cell(struct image *page, int cell, struct dataset *d, int64_t i,
 int contact_sheet_write(const char *path, struct dataset *d, int samples, uint64_t seed, struct error *err)
 {
     int64_t all = 0;
+    if (image_format_of_name(path) != IMAGE_PNG) {
+        error_set(err, "%s: a contact sheet is a PNG file", path);
+        return error_hint(err, "give it a name that ends in .png");
+    }
     for (int s = 0; s < SPLIT_COUNT; s++) all += dataset_count(d, (enum split)s);
     int count = samples < all ? samples : (int)all, status = 0;
     int64_t *order = NEW_ARRAY(int64_t, all);

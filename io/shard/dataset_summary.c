@@ -97,7 +97,7 @@ void dataset_print(struct text *out, const struct dataset *d)
              info->gzip ? "gzip" : "no filter", info->tool, info->settings);
     text_add(out, "split   images  COVID  other  patients  COVID  other ");
     for (int l = 0; l < LESION_COUNT; l++) text_add(out, "  %s", lesion_names[l]);
-    text_add(out, "    grey     MiB  shards  width x height\n");
+    text_add(out, "  1-chan     MiB  shards  width x height\n");
     for (int s = 0; s < SPLIT_COUNT; s++) {
         if (summary[s].images) print_row(out, split_names[s], &summary[s]);
         add_up(&all, &summary[s]);

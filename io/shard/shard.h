@@ -54,6 +54,8 @@ int shard_finish(struct shard_writer *w, struct error *err);
 enum { SHARD_SET_ID_LENGTH = 64 };
 int shard_seal(const char *path, const char *set_id, struct error *err);
 void shard_abandon(struct shard_writer *w); /* nothing was written; NULL is fine */
+/* A data set's name is the first part of file names. */
+int shard_check_name(const char *dataset, struct error *err);
 /* "d0-train-00000-of-00004.h5" (mem_free). */
 char *shard_file_name(const char *dataset, enum split split, int index, int count);
 /* Whether a name has that form; *dataset_length is the length of its first part. */

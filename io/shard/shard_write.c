@@ -29,11 +29,16 @@ struct shard_writer {
     uint64_t pixels_at; /* without filter: where the pixels begin in the file */
 };
 
+int shard_check_name(const char *dataset, struct error *err)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    if (*dataset && strspn(dataset, allowed) == strlen(dataset)) return 0;
+    return error_set(err, "the data set's name '%s' must be of letters, digits, . _ -", dataset);
+}
+
 static int check_info(const struct shard_info *info, struct error *err)
 {
-    if (!*info->dataset || strspn(info->dataset, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
-                               strlen(info->dataset))
-        return error_set(err, "the data set's name '%s' must be of letters, digits, . _ -", info->dataset);
+    if (shard_check_name(info->dataset, err)) return -1;
     ASSERT(info->index >= 0 && info->index < info->count && info->count <= 99999);
     ASSERT(info->channels == 0 || info->channels == 1 || info->channels == 3);
     ASSERT(info->size || !info->gzip);

@@ -67,9 +67,9 @@ static void test_csv_mistakes(void)
     refuse_csv("", "an empty file");
     refuse_csv(HEADER, "no row names a file");
     refuse_csv("file,patient,split,covid,GGO,Csld,CrPa,AirBr\n", "m.csv:1: no column 'InSepThi'");
-    refuse_csv("file,patient,split,covid,GGO,Csld,CrPa,Aibr,InSepThi\n", "m.csv:1: unknown lesion 'Aibr' (known: GGO, Csld, CrPa, AirBr, InSepThi)");
+    refuse_csv("file,patient,split,covid,GGO,Csld,CrPa,Aibr,InSepThi\n", "m.csv:1: unknown column 'Aibr' (known: file, patient, split, covid, figure, GGO, Csld, CrPa, AirBr, InSepThi)");
     refuse_csv("file,file,split,covid,GGO,Csld,CrPa,AirBr,InSepThi\n", "m.csv:1: column 'file' stands there twice");
-    refuse_csv(HEADER "a.png,P1,train,1,1,,0,,1\nb.png,P2,dev,0,,,,,\n", "m.csv:3: unknown split 'dev' (known: train, val, test)");
+    refuse_csv(HEADER "a.png,P1,train,1,1,,0,,1\nb.png,P2,holdout,0,,,,,\n", "m.csv:3: unknown split 'holdout' (known: train, val, test)");
     refuse_csv(HEADER "a.png,P1,train,2,,,,,\n", "m.csv:2: covid is '2'");
     refuse_csv(HEADER "a.png,P1,train,,,,,,\n", "m.csv:2: covid is ''");
     refuse_csv(HEADER "a.png,P1,train,1,,x,,,\n", "m.csv:2: Csld is 'x'");
