@@ -42,8 +42,13 @@ inline dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 enum { HOST_WARP_SIZE = 32, HOST_MAX_THREADS = 1024, HOST_STACK_BYTES = 64 << 10 };
 enum host_state { HOST_RUNS, HOST_AT_BARRIER, HOST_AT_SHUFFLE, HOST_ENDED };
+struct host_context { /* a place to go on from */
+    ucontext_t start;
+    void *place[5]; /* __builtin_setjmp */
+    bool begun;
+};
 struct host_worker { /* a stack: runs threads until one waits, then belongs to that one until it ends */
-    ucontext_t context;
+    struct host_context context;
     void *stack;
     struct host_worker *next_free;
 };
@@ -60,11 +65,29 @@ struct host_block {
     int threads, started, ended, current;
     struct host_thread thread[HOST_MAX_THREADS];
     uint64_t lane[2][HOST_MAX_THREADS]; /* values of shuffles, two sets in turn: the next may begin while some still read */
-    ucontext_t scheduler;
+    struct host_context scheduler;
     struct host_worker *now, *free;
 };
 inline struct host_block host_block;
 inline bool host_reverse;
+
+/* Goes on at `to`; returns when someone comes back to `from`. swapcontext asks the kernel each time, which would be most of a test's time;
+ * the address sanitizer knows only swapcontext. */
+#ifdef __SANITIZE_ADDRESS__
+inline void host_switch(struct host_context *from, struct host_context *to) { swapcontext(&from->start, &to->start); }
+#else
+inline __attribute__((noinline)) void host_jump(struct host_context *to)
+{
+    if (to->begun) __builtin_longjmp(to->place, 1);
+    to->begun = true;
+    setcontext(&to->start);
+}
+inline __attribute__((noinline)) void host_switch(struct host_context *from, struct host_context *to)
+{
+    from->begun = true;
+    if (__builtin_setjmp(from->place) == 0) host_jump(to);
+}
+#endif
 
 inline void host_enter(int thread)
 {
@@ -88,7 +111,7 @@ inline void host_worker_main(void)
         }
         me->next_free = b->free;
         b->free = me;
-        swapcontext(&me->context, &b->scheduler);
+        host_switch(&me->context, &b->scheduler);
     }
 }
 
@@ -96,17 +119,17 @@ inline struct host_worker *host_worker_new(void)
 {
     struct host_worker *w = NEW(struct host_worker);
     w->stack = mem_alloc(HOST_STACK_BYTES);
-    getcontext(&w->context);
-    w->context.uc_stack.ss_sp = w->stack;
-    w->context.uc_stack.ss_size = HOST_STACK_BYTES;
-    makecontext(&w->context, host_worker_main, 0);
+    getcontext(&w->context.start);
+    w->context.start.uc_stack.ss_sp = w->stack;
+    w->context.start.uc_stack.ss_size = HOST_STACK_BYTES;
+    makecontext(&w->context.start, host_worker_main, 0);
     return w;
 }
 
 inline void host_run(struct host_worker *w)
 {
     host_block.now = w;
-    swapcontext(&host_block.scheduler, &w->context);
+    host_switch(&host_block.scheduler, &w->context);
 }
 
 /* The current thread waits until host_release lets it go. */
@@ -115,7 +138,7 @@ inline void host_wait(enum host_state state, const char *file, int line)
     struct host_block *b = &host_block;
     struct host_thread *t = &b->thread[b->current];
     t->state = state, t->file = file, t->line = line;
-    swapcontext(&t->worker->context, &b->scheduler);
+    host_switch(&t->worker->context, &b->scheduler);
 }
 
 /* Lets threads [first, end) go when all wait at the same place. */
@@ -206,6 +229,7 @@ inline int host_lane(void) { return host_block.current % HOST_WARP_SIZE; }
 template <class T> static inline T __ldg(const T *p) { return *p; }
 static inline float __uint_as_float(unsigned u) { float f; memcpy(&f, &u, 4); return f; }
 #define __expf expf /* not a function: the C library has one of that name */
+static inline int min(int a, int b) { return a < b ? a : b; }
 static inline float __fdividef(float a, float b) { return a / b; }
 /* Never fused with what follows, as these are on the card. */
 static inline double __dmul_rn(double a, double b) { return a * b; }

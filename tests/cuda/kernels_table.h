@@ -82,8 +82,60 @@ static inline void table_dropout(const struct tensor *y, const struct tensor *x,
 static inline void table_add(const struct tensor *y, const struct tensor *x) { launch_add(y, x, NULL); }
 static inline void table_input(const struct tensor *x, const float *nchw) { launch_input(x, nchw, NULL); }
 
+/* ---- depthwise convolution behind the table's handles: other convolutions are not made ---- */
+
+struct conv {
+    struct conv_spec s;
+    struct depthwise_spec d;
+};
+static inline struct conv *table_conv_create(const struct conv_spec *spec, int n, bool training, const struct conv *like, struct error *err)
+{
+    (void)n, (void)training, (void)like, (void)err;
+    struct conv *c = NEW(struct conv);
+    *c = (struct conv){*spec, {spec->kernel, spec->stride, spec->padding, spec->relu}};
+    return c;
+}
+static inline void table_conv_close(struct conv *c) { mem_free(c); }
+static inline size_t table_conv_weight_count(const struct conv *c) { return (size_t)(c->s.out_c * c->s.kernel * c->s.kernel); }
+static inline void table_conv_weight_import(const struct conv *c, float *stored, const float *oihw)
+{
+    launch_transpose(stored, oihw, c->s.out_c, c->s.kernel * c->s.kernel, NULL);
+}
+static inline void table_conv_weight_export(const struct conv *c, float *oihw, const float *stored)
+{
+    launch_transpose(oihw, stored, c->s.kernel * c->s.kernel, c->s.out_c, NULL);
+}
+static inline void table_conv_forward(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights, const float *bias, int shards)
+{
+    for (int s = 0; s < shards; s++) launch_depthwise_forward(&y[s], &x[s], weights, bias, &c->d, NULL);
+}
+static inline void table_conv_backward_data(struct conv *c, const struct tensor *dx, const struct tensor *dy, const float *weights, int shards)
+{
+    for (int s = 0; s < shards; s++) launch_depthwise_backward_data(&dx[s], &dy[s], weights, &c->d, NULL);
+}
+static inline void table_conv_backward_weights(struct conv *c, float *dweights, float *dbias, const struct tensor *x, const struct tensor *dy, int shards)
+{
+    size_t count = table_conv_weight_count(c), channels = (size_t)c->s.out_c;
+    float *dw[16] = {0}, *db[16] = {0};
+    ASSERT(shards <= 16);
+    for (int s = 0; s < shards; s++) {
+        void *scratch = scratch_new(depthwise_weights_scratch(&dy[s], &c->d)), *sums = scratch_new(channel_sums_scratch(&dy[s]));
+        dw[s] = scratch_new(sizeof(float) * count), db[s] = scratch_new(sizeof(float) * channels);
+        launch_depthwise_backward_weights(dw[s], &x[s], &dy[s], &c->d, scratch, NULL);
+        launch_channel_sum(db[s], &dy[s], sums, NULL);
+        mem_free(scratch), mem_free(sums);
+    }
+    launch_tree_sum(dw, shards, count, NULL), launch_tree_sum(db, shards, channels, NULL);
+    memcpy(dweights, dw[0], sizeof(float) * count);
+    if (dbias) memcpy(dbias, db[0], sizeof(float) * channels);
+    for (int s = 0; s < shards; s++) mem_free(dw[s]), mem_free(db[s]);
+}
+
 static const struct ops table_ops = {
     .name = "cuda kernels", .open = table_open, .layout = table_layout, .input_layout = table_layout, .has = table_has,
+    .conv_create = table_conv_create, .conv_close = table_conv_close, .conv_weight_count = table_conv_weight_count,
+    .conv_weight_import = table_conv_weight_import, .conv_weight_export = table_conv_weight_export, .conv_forward = table_conv_forward,
+    .conv_backward_data = table_conv_backward_data, .conv_backward_weights = table_conv_backward_weights,
     .norm_sums = table_norm_sums, .norm_forward = table_norm_forward, .norm_backward_sums = table_norm_backward_sums,
     .norm_backward = table_norm_backward, .maxpool_forward = table_maxpool_forward, .maxpool_backward = table_maxpool_backward,
     .avgpool_forward = table_avgpool_forward, .avgpool_backward = table_avgpool_backward, .se_forward = table_se_forward,

@@ -6,6 +6,7 @@
 
 #include "tests/cuda/kernels_table.h"
 #include "tests/tools/ops_cases_kernels.h"
+#include "tests/tools/ops_cases_layers.h"
 #include "tests/unit/check.h"
 
 /* ---- the emulator ---- */
@@ -74,6 +75,27 @@ static void check_the_comparison(void)
     EXPECT(tally.failed > 0, "a race passed the comparison");
 }
 
+/* ---- depthwise convolution: the cases of all layers, and more with 8 channels a thread ---- */
+
+static void depthwise_cases_run(const struct backend *b)
+{
+    static const struct conv_case more[] = {
+        {DEPTHWISE(8, 15, 16, 3, 1, 1), &four_shards, 0, 0},  {DEPTHWISE(16, 16, 15, 3, 2, 1), &four_shards, 0, 0},
+        {DEPTHWISE(24, 9, 17, 5, 1, 2), &four_shards, 8, 16}, {DEPTHWISE(40, 13, 14, 5, 2, 2), &four_shards, 0, 8},
+        {DEPTHWISE(72, 1, 2, 5, 2, 2), &five_shards, 0, 0},   {DEPTHWISE(72, 2, 1, 3, 2, 1), &five_shards, 0, 0},
+        {DEPTHWISE(8, 6, 5, 3, 1, 0), &one_shard, 0, 0},      {DEPTHWISE(8, 7, 6, 5, 2, 1), &one_shard, 0, 0},
+        {DEPTHWISE(16, 112, 112, 3, 1, 1), &one_image, 0, 0},
+    };
+    size_t given = sizeof conv_cases / sizeof *conv_cases;
+    for (size_t i = 0; i < given + sizeof more / sizeof *more; i++) {
+        struct conv_case c = i < given ? conv_cases[i] : more[i - given];
+        if (c.s.groups != c.s.in_c || c.s.in_c == 1) continue;
+        compare_case(b, conv_case_run, &c);
+        c.s.bias = true, c.s.relu = i % 2;
+        compare_case(b, conv_case_run, &c);
+    }
+}
+
 int main(void)
 {
     check_the_emulator();
@@ -82,6 +104,7 @@ int main(void)
     for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
         const struct backend b = {.name = "kernels", .ops = &table_ops, .dtype = dtype, .layout = LAYOUT_NHWC, .first_layout = LAYOUT_NHWC};
         kernel_cases_run(&b);
+        depthwise_cases_run(&b);
     }
     EXPECT(tally.compared > 1500 && tally.failed == 0, "%ld comparisons, %ld failed", tally.compared, tally.failed);
     printf("%ld comparisons\n", tally.compared);
