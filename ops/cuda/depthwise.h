@@ -15,11 +15,7 @@ template <> struct raw<bf16> {
     uint4 q;
     __device__ __forceinline__ void load(const bf16 *p) { q = *(const uint4 *)p; }
     __device__ __forceinline__ void clear(void) { q = uint4{0, 0, 0, 0}; }
-    __device__ __forceinline__ void get(float *v) const
-    {
-        v[0] = low_half(q.x), v[1] = high_half(q.x), v[2] = low_half(q.y), v[3] = high_half(q.y);
-        v[4] = low_half(q.z), v[5] = high_half(q.z), v[6] = low_half(q.w), v[7] = high_half(q.w);
-    }
+    __device__ __forceinline__ void get(float *v) const { halves_get(v, q); }
 };
 template <> struct raw<float> {
     float value[WIDE];

@@ -40,6 +40,12 @@ static __device__ __forceinline__ unsigned half_pair(float low, float high)
 #endif
 }
 
+static __device__ __forceinline__ void halves_get(float *v, uint4 q)
+{
+    v[0] = low_half(q.x), v[1] = high_half(q.x), v[2] = low_half(q.y), v[3] = high_half(q.y);
+    v[4] = low_half(q.z), v[5] = high_half(q.z), v[6] = low_half(q.w), v[7] = high_half(q.w);
+}
+
 template <int N> static __device__ __forceinline__ void lanes_load(float *v, const float *p)
 {
     if constexpr (N == WIDE) {
@@ -51,13 +57,8 @@ template <int N> static __device__ __forceinline__ void lanes_load(float *v, con
 }
 template <int N> static __device__ __forceinline__ void lanes_load(float *v, const bf16 *p)
 {
-    if constexpr (N == WIDE) {
-        uint4 q = *(const uint4 *)p;
-        v[0] = low_half(q.x), v[1] = high_half(q.x), v[2] = low_half(q.y), v[3] = high_half(q.y);
-        v[4] = low_half(q.z), v[5] = high_half(q.z), v[6] = low_half(q.w), v[7] = high_half(q.w);
-    } else {
-        v[0] = low_half(p[0]);
-    }
+    if constexpr (N == WIDE) halves_get(v, *(const uint4 *)p);
+    else v[0] = low_half(p[0]);
 }
 template <int N> static __device__ __forceinline__ void lanes_store(float *p, const float *v)
 {
