@@ -61,14 +61,16 @@ static __global__ void __launch_bounds__(STRIP_THREADS)
         int at = (int)((blockIdx.y * s.passes + pass) * blockDim.y + threadIdx.y);
         if (at >= s.places) return;
         int row = at / s.strips, w0 = at % s.strips * W, image = row / s.h;
-        float sum[W][WIDE] = {};
+        float sum[W][WIDE];
+        UNROLL for (int c = 0; c < WIDE; c++) {
+            float start = bias ? bias[channel + c] : 0;
+            UNROLL for (int t = 0; t < W; t++) sum[t][c] = start;
+        }
         strip_gather<T, K, S, BACKWARD, W>(sum, from, weights, s, image * s.from_h * s.from_w, row % s.h, w0, channel);
         UNROLL for (int t = 0; t < W; t++) {
             if (w0 + t >= s.w) break;
-            UNROLL for (int c = 0; c < WIDE; c++) {
-                if (bias) sum[t][c] += bias[channel + c];
+            UNROLL for (int c = 0; c < WIDE; c++)
                 if (s.relu && !(sum[t][c] > 0)) sum[t][c] = 0;
-            }
             lanes_store<WIDE>(to(row * s.w + w0 + t, channel), sum[t]);
         }
     }

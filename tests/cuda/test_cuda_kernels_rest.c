@@ -168,13 +168,17 @@ static void expected_update(float *w, float *m, float *v, const float *gradients
     }
 }
 
+enum { GUARD = 8 }; /* values after an arena that must stay as they are */
+static bool guard_kept(const float *v, const float *want, size_t count) { return same(v + count, want + count, sizeof(float) * GUARD); }
+
 static void check_update(enum optim_kind kind, size_t count, double clip, bool copied)
 {
+    size_t all = count + GUARD;
     struct optim_spec spec = {.kind = kind, .weight_decay = 1e-2, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip_norm = clip};
     struct optim_now now = {0.01F, 3.0F, 0.9F};
-    float *g = values_normal(count, 0, 1, DTYPE_F32), *w = values_normal(count, 0, 1, DTYPE_F32), *m = values_normal(count, 0, 0.1, DTYPE_F32), *v = values_range(count, 0.1, 1);
-    float *want_w = copy_of(w, count), *want_m = copy_of(m, count), *want_v = copy_of(v, count);
-    uint16_t *copy = scratch_new(sizeof *copy * (count + 8)), *rounded = scratch_new(sizeof *copy * (count + 8));
+    float *g = values_normal(all, 0, 1, DTYPE_F32), *w = values_normal(all, 0, 1, DTYPE_F32), *m = values_normal(all, 0, 0.1, DTYPE_F32), *v = values_range(all, 0.1, 1);
+    float *want_w = copy_of(w, all), *want_m = copy_of(m, all), *want_v = copy_of(v, all);
+    uint16_t *copy = scratch_new(sizeof *copy * all), *rounded = scratch_new(sizeof *copy * all);
     double norm = -1, squares = 0, bad = NAN;
     void *scratch = scratch_new(norm_of_scratch((int64_t)count));
     for (size_t i = 0; i < count; i++) squares += (double)g[i] * g[i];
@@ -187,9 +191,10 @@ static void check_update(enum optim_kind kind, size_t count, double clip, bool c
     EXPECT_NEAR(difference(w, want_w, count), 0, 4e-7);
     EXPECT_NEAR(difference(m, want_m, count), 0, 4e-7);
     EXPECT_NEAR(difference(v, want_v, count), 0, 4e-7);
+    EXPECT(guard_kept(w, want_w, count) && guard_kept(m, want_m, count) && guard_kept(v, want_v, count), "an arena's end was overrun");
     launch_round(rounded, w, (int64_t)count, NULL);
     for (size_t i = 0; i < count; i++) EXPECT(rounded[i] == bf16_from_float(w[i]) && (copied ? copy[i] == rounded[i] : copy[i] == 0xffff), "bf16 value %zu", i);
-    for (size_t i = count; i < count + 8; i++) EXPECT(rounded[i] == 0xffff && copy[i] == 0xffff, "a value after the arena was written");
+    for (size_t i = count; i < all; i++) EXPECT(rounded[i] == 0xffff && copy[i] == 0xffff, "a value after the arena was written");
     mem_free(g), mem_free(w), mem_free(m), mem_free(v), mem_free(want_w), mem_free(want_m), mem_free(want_v), mem_free(copy), mem_free(rounded), mem_free(scratch);
 }
 
