@@ -8,7 +8,7 @@ cd "$root" || exit 1
 # offenders FOLDERS PATTERN: lines of sources in those folders that match.
 offenders() {
   local folders=$1 pattern=$2
-  grep -rnE --include=*.c --include=*.cc --include=*.h --include=*.inc -- "$pattern" $folders
+  grep -rnE --include=*.c --include=*.cc --include=*.h --include=*.inc --include=*.cu -- "$pattern" $folders
 }
 forbid() { # text, folders, pattern, [exception pattern]
   local found

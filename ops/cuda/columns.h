@@ -1,0 +1,63 @@
+/* columns.h - sums over the rows of a matrix, in two stages of fixed order.
+ *
+ * Stage one: the block of a tiling adds up its rows, thread by thread in float (16 rows, then the sums of 16: their errors stay near one
+ * unit in the last place of the sum of absolute values), then over its threads in double, and writes one row of partial sums. Stage two adds the partial rows: 32 threads a column take every 32nd each, and
+ * their sums are added in turn. Nothing depends on which block ends first.
+ */
+#ifndef OPS_CUDA_COLUMNS_H
+#define OPS_CUDA_COLUMNS_H
+#include "ops/cuda/device.h"
+
+enum { FLUSH = 16, FINISH_COLUMNS = 8, FINISH_SLICES = 32 };
+
+static inline struct tiling tiling_sums(int64_t row_total, int channels, int lanes)
+{
+    return tiling_of(row_total, channels, lanes, FLUSH / 2, lanes == 1 ? 32 : 16, 8 * MULTIPROCESSORS);
+}
+/* Rows of partial sums, whatever the lanes. */
+static inline int tiling_sums_parts(int64_t row_total, int channels)
+{
+    int narrow = tiling_sums(row_total, channels, 1).parts, broad = tiling_sums(row_total, channels, WIDE).parts;
+    return narrow > broad ? narrow : broad;
+}
+
+/* partial (K, channels) of this block's rows = sum of `value` over its threads. All threads of the block call it. */
+template <int N, int K> static __device__ __forceinline__ void columns_reduce(double *partial, const float (&value)[K][N], int channels)
+{
+    __shared__ float cell[K * N][THREADS];
+    int thread = (int)(threadIdx.y * blockDim.x + threadIdx.x), width = (int)blockDim.x, threads = width * (int)blockDim.y;
+    UNROLL for (int k = 0; k < K; k++)
+        UNROLL for (int i = 0; i < N; i++) cell[k * N + i][thread] = value[k][i];
+    __syncthreads();
+    for (int at = thread; at < K * N * width; at += threads) {
+        int group = at % width, lane = at / width, channel = ((int)blockIdx.x * width + group) * N + lane % N;
+        double sum = 0;
+        for (int y = group; y < threads; y += width) sum += (double)cell[lane][y];
+        if (channel < channels) partial[(int64_t)(lane / N) * channels + channel] = sum;
+    }
+}
+
+/* out[k][column] = sum over the parts of partial (parts, K, columns). Reads partial once; blockIdx.y = k. */
+template <class P, class OUT>
+static __global__ void columns_finish_kernel(OUT *out0, OUT *out1, const P *partial, int parts, int sums, int columns)
+{
+    __shared__ double slice[FINISH_SLICES][FINISH_COLUMNS];
+    int column = (int)(blockIdx.x * FINISH_COLUMNS + threadIdx.x);
+    double sum = 0;
+    if (column < columns)
+        for (int p = (int)threadIdx.y; p < parts; p += FINISH_SLICES) sum += (double)partial[((int64_t)p * sums + blockIdx.y) * columns + column];
+    slice[threadIdx.y][threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.y || column >= columns) return;
+    for (int s = 1; s < FINISH_SLICES; s++) sum += slice[s][threadIdx.x];
+    (blockIdx.y ? out1 : out0)[column] = (OUT)sum;
+}
+
+template <class P, class OUT>
+static void columns_finish(OUT *out0, OUT *out1, const P *partial, int parts, int sums, int columns, cuda_stream stream)
+{
+    if (columns == 0) return;
+    dim3 grid((unsigned)ceil_div(columns, FINISH_COLUMNS), (unsigned)sums), block(FINISH_COLUMNS, FINISH_SLICES);
+    LAUNCH((columns_finish_kernel<P, OUT>), grid, block, stream, out0, out1, partial, parts, sums, columns);
+}
+#endif
