@@ -135,6 +135,26 @@ int main(int argc, char **argv)
     struct dnn_target *target = json ? dnn_target_from_json((char *)json, &err) : NULL;
     EXPECT(target != NULL, "%s", err.message);
     EXPECT(!dnn_target_from_json("{\"maxGridSize\": 3}", &err) && *err.message, "half a description was taken");
+    if (getenv("PROBE")) {
+        for (int i = 0; backbone_names[i]; i++) add_network(backbone_names[i]);
+        bool tc = !strcmp(getenv("PROBE"), "tf32"), comp = getenv("COMP") != NULL;
+        for (int f = CONV_PLAIN; f < CONV_FUSIONS; f++) {
+            if (f == CONV_STATISTICS || f == CONV_NORM_STATISTICS || f == CONV_DATA_GRADIENT_RELU) continue;
+            int found = 0, asked = 0, ncomp = 0; int64_t ws = 0; double st = clock_s();
+            for (int i = 0; i < place_count; i += comp ? 20 : 1) {
+                struct conv_place p = places[i]; p.n = 32; p.spec.dtype = DTYPE_F32; struct dnn_plan plan;
+                if (getenv("BF")) p.spec.dtype = DTYPE_BF16;
+                const struct dnn_limits limits = {.workspace = 256 << 20, .deterministic = true, .tensor_cores = tc, .exact = !tc, .no_compilation = !comp};
+                struct dnn_graph *g = conv_graph(&p, (enum conv_fusion)f);
+                asked++;
+                if (!dnn_plan_find(&plan, g, target, &limits, &err)) { found++; ncomp += plan.compiled; if (plan.workspace > ws) ws = plan.workspace; dnn_plan_close(&plan); }
+                else if (asked - found < 3) printf("%s %d->%d k%d s%d p%d @%d: %s\n", conv_fusion_names[f], p.spec.in_c, p.spec.out_c, p.spec.kernel, p.spec.stride, p.spec.padding, p.spec.in_h, err.message);
+                dnn_graph_close(g);
+            }
+            printf("%s %s: %d of %d, %d compiled, ws %.1f MB %.1f s\n", getenv("PROBE"), conv_fusion_names[f], found, asked, ncomp, ws / 1e6, clock_s() - st);
+        }
+        return 0;
+    }
     for (int i = 0; backbone_names[i]; i++) add_network(backbone_names[i]);
     printf("%d distinct dense convolutions\n", place_count);
     EXPECT(place_count > 150 && place_count < PLACES_MAX, "%d shapes", place_count);
