@@ -128,12 +128,12 @@ void cuda_conv_close(struct conv *c)
 
 void cuda_conv_describe(const struct conv *c, char *text, size_t bytes)
 {
-    static const char *const names[] = {"", " / dx ", " / dw "};
+    static const char *const names[] = {" ", " / dx ", " / dw "};
     struct error err;
     size_t used = (size_t)snprintf(text, bytes, is_depthwise(c) ? "own kernels" : "cuDNN");
     for (int step = 0; c->plans && step < STEPS && used < bytes; step++) {
         const struct dnn_plan *p = c->plans->of[step] ? plan_wait(c->plans->of[step], &err) : NULL;
-        if (p) used += (size_t)snprintf(text + used, bytes - used, "%s %d%s%s", names[step], p->engine, p->compiled ? "c" : "", p->tensor_cores ? "t" : "");
+        if (p) used += (size_t)snprintf(text + used, bytes - used, "%s%d%s%s", names[step], p->engine, p->compiled ? "c" : "", p->tensor_cores ? "t" : "");
     }
 }
 

@@ -13,7 +13,7 @@ void dnn_plan_room(const struct dnn_plan *plan); /* makes the shared workspace l
 int dnn_plan_fastest(const struct dnn_plan *plans, int count, const struct dnn_graph *g);
 
 struct dnn_stand_in {
-    int (*find)(struct dnn_plan *plan, const struct dnn_graph *g, const struct dnn_limits *limits, struct error *err);
+    int (*find)(struct dnn_plan *plan, struct dnn_graph *g, const struct dnn_limits *limits, struct error *err);
     void (*run)(const struct dnn_plan *plan, const int *ids, void *const *pointers, int count);
     void (*close)(struct dnn_plan *plan);
 };
