@@ -11,6 +11,10 @@ enum { OLDEST_MAJOR = 8 }; /* bf16 on tensor cores */
 
 static int driver_error(struct error *err, cudaError_t status, int driver, int runtime)
 {
+    if (status == cudaErrorStubLibrary) {
+        error_set(err, "no GPU: the libcuda.so.1 that was found is the toolkit's stub, not a driver");
+        return error_hint(err, "take the folder of the stub out of LD_LIBRARY_PATH");
+    }
     if (driver == 0) {
         error_set(err, "no GPU: this machine has no NVIDIA driver");
         return error_hint(err, "run on a node with a GPU (Slurm: --gres=gpu:1), in a container with --gpus all or --nv; or use the CPU backend");
@@ -31,18 +35,13 @@ static int driver_error(struct error *err, cudaError_t status, int driver, int r
 static int count_devices(struct device_facts *f, struct error *err)
 {
     int count = 0;
+    cudaError_t status = cuda.cudaGetDeviceCount(&count);
     f->driver = f->runtime = 0;
-    cudaError_t driver_status = cuda.cudaDriverGetVersion(&f->driver), status;
+    cuda.cudaDriverGetVersion(&f->driver);
     cuda.cudaRuntimeGetVersion(&f->runtime);
-    if (driver_status == cudaErrorStubLibrary) {
-        error_set(err, "no GPU: the libcuda.so.1 that was found is the toolkit's stub, not a driver");
-        return error_hint(err, "take the folder `stubs` out of LD_LIBRARY_PATH");
-    }
-    status = driver_status != cudaSuccess || f->driver == 0 ? cudaErrorInsufficientDriver : cuda.cudaGetDeviceCount(&count);
-    if (status == cudaSuccess && count == 0) status = cudaErrorNoDevice;
-    if (status == cudaSuccess) return count;
+    if (status == cudaSuccess && count > 0) return count;
     cuda.cudaGetLastError(); /* it is told here; later calls must not find it */
-    return driver_error(err, status, f->driver, f->runtime);
+    return driver_error(err, status == cudaSuccess ? cudaErrorNoDevice : status, f->driver, f->runtime);
 }
 
 static int read_facts(struct device_facts *f, int index, struct error *err)

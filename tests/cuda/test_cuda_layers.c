@@ -1,6 +1,7 @@
 /* test_cuda_layers.c - convolution and linear layers of ops_cuda on an emulated card (tests/tools/fake_cuda.h) do what ops_ref defines: the cases
  * of tests/tools/ops_cases_layers.h, f32 and bf16; parameters in an arena; recordings; what is left behind. With the tests folder as its argument
- * cuDNN is asked for a plan of every graph met, on an H200: those that need its compiler are asked for one in eight, if its driver stub is there. */
+ * cuDNN is asked for a plan of every graph met, on an H200; with "compiled" behind it also for one in four of those that need its compiler (which
+ * needs the driver or its stub). */
 #include "base/file.h"
 #include "ops/cuda/backend.h"
 #include "ops/cuda/cuda_device.h"
@@ -247,6 +248,7 @@ int main(int argc, char **argv)
     test_this_machine();
     fake_cuda_install();
     if (argc > 1) ask_for_plans(argv[1]);
+    fake_cuda.compile = argc > 2;
     test_refusals();
     EXPECT((ops = ops_cuda(&err)) != NULL, "%s", err.message);
     if (!ops) return check_verdict();

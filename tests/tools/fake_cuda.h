@@ -17,6 +17,7 @@ struct fake_cuda {
     long captures, launches, graphs; /* graphs: live */
     long runs, products;       /* of plans, of cuBLASLt */
     struct dnn_target *target; /* when set, cuDNN is asked for a plan for this card as well */
+    bool compile;              /* also for one in four of the graphs that need its compiler */
     _Atomic long served, compiled, unserved;
     bool wrong;                /* convolutions are a little off: the comparison must see it */
 };
