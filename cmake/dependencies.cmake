@@ -80,6 +80,7 @@ ladnn_row(oneDNN   TRUE "${DNNL_FOUND}" "${DNNL_LIBRARY}" "${apt} libdnnl-dev, o
 # Used by the GPU path only; nothing here needs them.
 find_path(CUDA_INCLUDE cuda_runtime_api.h HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES include)
 find_library(CUDART_LIBRARY cudart HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES lib64)
+find_library(CUDART_STATIC cudart_static HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES lib64)
 find_library(CUDNN_LIBRARY cudnn HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES lib64)
 find_path(CUDNN_INCLUDE cudnn.h HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES include)
 find_library(CUDA_DRIVER_STUB cuda HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES lib64/stubs NO_DEFAULT_PATH)

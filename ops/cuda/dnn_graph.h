@@ -12,12 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
+#include "base/text.h"
 
 /* ---- what the plan is for ---- */
 struct dnn_target;
 /* The members of cudaDeviceProp that cuDNN wants, as cuDNN itself writes them. NULL with err. */
 struct dnn_target *dnn_target_from_json(const char *json, struct error *err);
-void dnn_target_close(struct dnn_target *t); /* NULL is fine */
+/* The card of this number in this process. */
+struct dnn_target *dnn_target_from_device(int device, struct error *err);
+char *dnn_target_json(const struct dnn_target *t, struct error *err); /* mem_free; NULL with err */
+void dnn_target_close(struct dnn_target *t);                          /* NULL is fine */
 
 /* ---- graph ---- */
 enum dnn_type { DNN_F32, DNN_BF16, DNN_F16, DNN_I8 };
@@ -39,11 +43,35 @@ void dnn_pointwise(struct dnn_graph *g, enum dnn_pointwise mode, int x, int b, i
 /* Per channel (1, C, 1, 1), f32. */
 void dnn_statistics(struct dnn_graph *g, int x, int sum, int squares);
 
+/* What the graph was made of, in order: for keys, for tuning, for tests that compute it elsewhere. */
+enum { DNN_TENSORS_MAX = 16, DNN_OPERATIONS_MAX = 8 };
+enum dnn_operation { DNN_CONV_FORWARD, DNN_CONV_DATA_GRADIENT, DNN_CONV_WEIGHT_GRADIENT, DNN_POINTWISE, DNN_STATISTICS };
+struct dnn_tensor_facts {
+    enum dnn_type type;
+    int64_t dims[4], strides[4]; /* N, C, H, W */
+    bool is_virtual;
+};
+struct dnn_operation_facts {
+    enum dnn_operation kind;
+    int tensors[3]; /* (x, w, y), (dy, w, dx), (x, dy, dw), (x, b, y), (x, sum, squares) */
+    struct dnn_window window;
+    enum dnn_pointwise mode;
+};
+struct dnn_facts {
+    struct dnn_tensor_facts tensors[DNN_TENSORS_MAX]; /* by id */
+    struct dnn_operation_facts operations[DNN_OPERATIONS_MAX];
+    int tensor_count, operation_count;
+};
+const struct dnn_facts *dnn_graph_facts(const struct dnn_graph *g);
+void dnn_graph_describe(const struct dnn_graph *g, struct text *out);
+int dnn_graph_error(const struct dnn_graph *g, struct error *err); /* -1 with what cuDNN refused */
+
 /* ---- plan ---- */
 struct dnn_limits {
     int64_t workspace;  /* bytes */
     bool deterministic; /* only engines that give the same bits each time */
     bool tensor_cores;  /* only engines on tensor cores */
+    bool exact;         /* only engines that multiply f32 as f32: no TF32, no narrower inputs */
     bool no_compilation;/* only engines that are ready in the library: plans in milliseconds */
 };
 struct dnn_plan {
@@ -51,9 +79,12 @@ struct dnn_plan {
     int64_t workspace;
     int engine;         /* cuDNN's number of it */
     bool tensor_cores, deterministic, compiled; /* compiled: by the runtime compiler, for this card */
+    bool narrow;        /* multiplies in a narrower type than that of its operands */
 };
 /* The first configuration within the limits, in the order of cuDNN's heuristics (mode A, then fallback). */
 int dnn_plan_find(struct dnn_plan *plan, struct dnn_graph *g, const struct dnn_target *t, const struct dnn_limits *limits, struct error *err);
+/* The first `most` of them. How many were found, at least 1; -1 with err. */
+int dnn_plan_find_several(struct dnn_plan *plans, int most, struct dnn_graph *g, const struct dnn_target *t, const struct dnn_limits *limits, struct error *err);
 void dnn_plan_close(struct dnn_plan *plan);
 /* The plan as text (mem_free), to be kept with the versions of cuDNN and the driver: choosing engines anew would change bits. NULL for a plan
  * that cannot be loaded here. */

@@ -51,20 +51,20 @@ struct tally {
     int64_t workspace;
 };
 
-static void ask(struct tally *t, const struct conv_place *place, enum conv_fusion fusion, const struct dnn_target *target, bool compilation)
+static void ask(struct tally *t, const struct conv_place *place, enum conv_fusion fusion, const struct dnn_target *target, const struct dnn_limits *limits)
 {
-    const struct dnn_limits limits = {.workspace = WORKSPACE_MAX, .deterministic = true, .tensor_cores = true, .no_compilation = !compilation};
     struct error err = {0};
     struct dnn_plan plan;
     struct dnn_graph *g = conv_graph(place, fusion);
     const struct conv_spec *s = &place->spec;
-    int status = dnn_plan_find(&plan, g, target, &limits, &err);
+    int status = dnn_plan_find(&plan, g, target, limits, &err);
     t->asked++;
     t->found += status == 0;
     EXPECT(status == 0, "%s of %d -> %d channels, %d pixels, %dx%d / %d, slices of %d, %d, batch %d: %s", conv_fusion_names[fusion], s->in_c, s->out_c,
            s->in_h, s->kernel, s->kernel, s->stride, place->x_buffer_c, place->y_buffer_c, place->n, err.message);
     if (!status) {
-        EXPECT(plan.tensor_cores && plan.deterministic && plan.workspace <= WORKSPACE_MAX, "engine %d", plan.engine);
+        EXPECT(plan.deterministic && plan.workspace <= limits->workspace && (plan.tensor_cores || !limits->tensor_cores) &&
+                   (!limits->exact || !(plan.tensor_cores || plan.narrow)), "engine %d", plan.engine);
         t->compiled += plan.compiled;
         t->workspace = plan.workspace > t->workspace ? plan.workspace : t->workspace;
         dnn_plan_close(&plan);
@@ -72,23 +72,53 @@ static void ask(struct tally *t, const struct conv_place *place, enum conv_fusio
     dnn_graph_close(g);
 }
 
-static void ask_all(enum conv_fusion fusion, int batch, const struct dnn_target *target, bool compilation, int part, int parts)
+/* Is this graph asked for where this convolution stands? */
+static bool is_wanted(const struct conv_spec *s, enum conv_fusion fusion)
+{
+    switch (fusion) {
+    case CONV_PLAIN: return !s->bias;
+    case CONV_BIAS: return s->bias && !s->relu;
+    case CONV_BIAS_RELU: return s->bias && s->relu;
+    case CONV_STATISTICS: return !s->bias;
+    case CONV_NORM_STATISTICS: return !s->bias && !s->first;
+    case CONV_DATA_GRADIENT: return !s->first;
+    case CONV_DATA_GRADIENT_RELU: return s->bias && !s->first; /* x of others is no ReLU's result */
+    default: return true;
+    }
+}
+
+static void ask_all(enum conv_fusion fusion, const struct conv_place *like, const struct dnn_target *target, const struct dnn_limits *limits, int part, int parts)
 {
     struct tally t = {0};
     double start = clock_s();
     for (int i = 0; i < place_count; i++) {
         struct conv_place p = places[i];
-        bool wanted = fusion == CONV_BIAS_RELU                                        ? p.spec.bias
-                      : fusion == CONV_STATISTICS || fusion == CONV_NORM_STATISTICS ? !p.spec.bias && !(p.spec.first && fusion == CONV_NORM_STATISTICS)
-                      : fusion == CONV_DATA_GRADIENT_RELU                             ? p.spec.bias && !p.spec.first /* x of others is no ReLU's result */
-                      : fusion == CONV_DATA_GRADIENT                                 ? !p.spec.first
-                                                                                     : true;
-        p.n = batch;
-        if (wanted && (!compilation || i % parts == part)) ask(&t, &p, fusion, target, compilation);
+        p.n = like->n;
+        p.spec.dtype = like->spec.dtype;
+        if (is_wanted(&p.spec, fusion) && i % parts == part) ask(&t, &p, fusion, target, limits);
     }
-    printf("%-22s batch %3d: %d of %d shapes, %d compiled, workspace up to %.2f MB, %.1f s\n", conv_fusion_names[fusion], batch, t.found, t.asked, t.compiled,
-           (double)t.workspace / 1e6, clock_s() - start);
+    printf("%-22s %s batch %3d: %d of %d shapes, %d compiled, workspace up to %.2f MB, %.1f s\n", conv_fusion_names[fusion],
+           like->spec.dtype == DTYPE_BF16 ? "bf16" : limits->exact ? "f32 " : "tf32", like->n, t.found, t.asked, t.compiled, (double)t.workspace / 1e6, clock_s() - start);
     fflush(stdout);
+}
+
+/* What ops/cuda/conv.c asks for: dense operands; in bf16 the weight gradient is the compiler's, all else is in the library. */
+static void ask_as_layers(int batch, const struct dnn_target *target)
+{
+    enum { WORKSPACE_F32 = 512 << 20 };
+    static struct conv_place kept[PLACES_MAX];
+    memcpy(kept, places, sizeof kept);
+    for (int i = 0; i < place_count; i++) places[i].x_buffer_c = places[i].y_buffer_c = 0;
+    const struct dnn_limits bf16 = {.workspace = WORKSPACE_MAX, .deterministic = true, .tensor_cores = true, .no_compilation = true};
+    const struct dnn_limits tf32 = {.workspace = WORKSPACE_F32, .deterministic = true, .tensor_cores = true, .no_compilation = true};
+    const struct dnn_limits f32 = {.workspace = WORKSPACE_F32, .deterministic = true, .exact = true, .no_compilation = true};
+    static const enum conv_fusion asked[] = {CONV_PLAIN, CONV_BIAS, CONV_BIAS_RELU, CONV_DATA_GRADIENT, CONV_WEIGHT_GRADIENT};
+    for (int f = 0; f < 5; f++) {
+        if (asked[f] != CONV_WEIGHT_GRADIENT) ask_all(asked[f], &(struct conv_place){.n = batch, .spec.dtype = DTYPE_BF16}, target, &bf16, 0, 1);
+        if (batch == 32) ask_all(asked[f], &(struct conv_place){.n = batch, .spec.dtype = DTYPE_F32}, target, &tf32, 0, 1); /* else one has a wide engine only */
+        ask_all(asked[f], &(struct conv_place){.n = batch, .spec.dtype = DTYPE_F32}, target, &f32, 0, 1);
+    }
+    memcpy(places, kept, sizeof kept);
 }
 
 /* A plan kept as text is the same plan again; an altered text is none. */
@@ -141,11 +171,14 @@ int main(int argc, char **argv)
     if (target && library) test_keeping(target);
     static const int batches[] = {32, 256};
     for (int b = 0; b < 2 && target; b++) {
-        for (int f = CONV_PLAIN; library && f < CONV_FUSIONS; f++)
-            if (f == CONV_PLAIN || f == CONV_DATA_GRADIENT) ask_all((enum conv_fusion)f, batches[b], target, false, 0, 1);
-        for (int f = CONV_BIAS_RELU; compiled && f < CONV_FUSIONS; f++)
-            if (f == CONV_BIAS_RELU || f == CONV_STATISTICS || f == CONV_NORM_STATISTICS || f == CONV_DATA_GRADIENT_RELU || f == CONV_WEIGHT_GRADIENT)
-                ask_all((enum conv_fusion)f, batches[b], target, true, part, parts);
+        const struct conv_place like = {.n = batches[b], .spec.dtype = DTYPE_BF16};
+        const struct dnn_limits ready = {.workspace = WORKSPACE_MAX, .deterministic = true, .tensor_cores = true, .no_compilation = true};
+        struct dnn_limits any = ready;
+        any.no_compilation = false;
+        if (library) ask_all(CONV_PLAIN, &like, target, &ready, 0, 1), ask_all(CONV_DATA_GRADIENT, &like, target, &ready, 0, 1);
+        if (library) ask_as_layers(batches[b], target);
+        static const enum conv_fusion fused[] = {CONV_BIAS_RELU, CONV_STATISTICS, CONV_NORM_STATISTICS, CONV_DATA_GRADIENT_RELU, CONV_WEIGHT_GRADIENT};
+        for (int f = 0; compiled && f < 5; f++) ask_all(fused[f], &like, target, &any, part, parts);
     }
     dnn_target_close(target);
     mem_free(json);

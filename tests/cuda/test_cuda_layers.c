@@ -1,0 +1,271 @@
+/* test_cuda_layers.c - convolution and linear layers of ops_cuda on an emulated card (tests/tools/fake_cuda.h) do what ops_ref defines: the cases
+ * of tests/tools/ops_cases_layers.h, f32 and bf16; parameters in an arena; recordings; what is left behind. With the tests folder as its argument
+ * cuDNN is asked for a plan of every graph met, on an H200; with "compiled" behind it also for one in four of those that need its compiler (which
+ * needs the driver or its stub). */
+#include "base/file.h"
+#include "ops/cuda/backend.h"
+#include "ops/cuda/cuda_device.h"
+#include "ops/cuda/dnn_graph.h"
+#include "ops/cuda/plan_cache.h"
+#include "tests/tools/fake_cuda.h"
+#include "tests/tools/ops_cases_layers.h"
+#include "tests/unit/check.h"
+
+static const struct ops *ops;
+
+static void compare(enum dtype dtype)
+{
+    struct backend b = {.name = "cuda, emulated", .ops = ops, .dtype = dtype, .layout = ops->layout(dtype), .first_layout = ops->input_layout(dtype), .threads = 1};
+    conv_cases_run(&b);
+    linear_cases_run(&b);
+}
+
+static void test_the_cases(void)
+{
+    tally = (struct tally){0};
+    compare(DTYPE_F32);
+    compare(DTYPE_BF16);
+    EXPECT(tally.compared > 1000 && tally.failed == 0, "%ld comparisons, %ld failed", tally.compared, tally.failed);
+    EXPECT(fake_cuda.runs > 1000 && fake_cuda.products > 100, "%ld runs of plans, %ld products", fake_cuda.runs, fake_cuda.products);
+    printf("%ld comparisons, %ld runs of %d plans, %ld products\n", tally.compared, fake_cuda.runs, plan_cache_counts().made, fake_cuda.products);
+    fake_cuda.wrong = true;
+    tally = (struct tally){.quiet = true, .one_is_enough = true};
+    compare(DTYPE_BF16);
+    EXPECT(tally.failed > 0, "wrong convolutions passed the comparison");
+    fake_cuda.wrong = false;
+}
+
+/* ---- one layer with its parameters in an arena ---- */
+
+struct step {
+    struct conv *conv;
+    struct linear *linear;
+    struct tensor x, y, dx, dy, logits;
+    float *arena, *gradients; /* conv weights, conv bias, linear weights, linear bias */
+    size_t bias, linear_weights, linear_bias, count;
+    int bodies;
+};
+
+static struct tensor random_tensor(int n, int c, int h, int w)
+{
+    struct tensor t = tensor_make(NULL, n, c, h, w, DTYPE_BF16, LAYOUT_NHWC);
+    t.data = ops->alloc(tensor_buffer_bytes(&t));
+    float *v = values_normal((size_t)n * (size_t)c * (size_t)h * (size_t)w, 0, 1, DTYPE_BF16);
+    tensor_from_nchw(&t, v);
+    mem_free(v);
+    return t;
+}
+
+static size_t round16(size_t count) { return (count + 15) / 16 * 16; }
+
+static void step_open(struct step *s)
+{
+    const struct conv_spec conv = {.in_c = 16, .out_c = 32, .in_h = 6, .in_w = 5, .kernel = 3, .stride = 1, .padding = 1, .groups = 1, .bias = true,
+                                   .relu = true, .dtype = DTYPE_BF16};
+    const struct linear_spec linear = {.in_c = 32, .in_h = 6, .in_w = 5, .out_c = 6, .x_dtype = DTYPE_BF16, .y_dtype = DTYPE_F32, .x_layout = LAYOUT_NHWC};
+    struct error err = {0};
+    *s = (struct step){.conv = ops->conv_create(&conv, 2, true, NULL, &err), .linear = ops->linear_create(&linear, 2, true, NULL, &err)};
+    CHECK(s->conv && s->linear, "%s", err.message);
+    s->bias = round16(ops->conv_weight_count(s->conv)), s->linear_weights = s->bias + 32;
+    s->linear_bias = s->linear_weights + round16(ops->linear_weight_count(s->linear)), s->count = s->linear_bias + 16;
+    s->x = random_tensor(2, 16, 6, 5), s->y = random_tensor(2, 32, 6, 5), s->dx = random_tensor(2, 16, 6, 5), s->dy = random_tensor(2, 32, 6, 5);
+    s->logits = tensor_make(ops->alloc(sizeof(float) * 12), 2, 6, 1, 1, DTYPE_F32, LAYOUT_NHWC);
+    s->arena = ops->alloc(sizeof(float) * s->count), s->gradients = ops->alloc(sizeof(float) * s->count);
+    float *v = values_normal(s->count, 0, 0.1, DTYPE_F32);
+    ops->upload(s->arena, v, sizeof(float) * s->count);
+    mem_free(v);
+}
+
+static void step_close(struct step *s)
+{
+    void *all[] = {s->x.data, s->y.data, s->dx.data, s->dy.data, s->logits.data, s->arena, s->gradients};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) ops->free(all[i]);
+    ops->conv_close(s->conv), ops->linear_close(s->linear);
+}
+
+static void step_body(void *context)
+{
+    struct step *s = context;
+    const float *bias = s->arena + s->bias, *linear_weights = s->arena + s->linear_weights, *linear_bias = s->arena + s->linear_bias;
+    s->bodies++;
+    ops->conv_forward(s->conv, &s->y, &s->x, s->arena, bias, 1);
+    ops->linear_forward(s->linear, &s->logits, &s->y, linear_weights, linear_bias, 1);
+    ops->linear_backward_weights(s->linear, s->gradients + s->linear_weights, s->gradients + s->linear_bias, &s->y, &s->logits, 1);
+    ops->linear_backward_data(s->linear, &s->dy, &s->logits, linear_weights, 1);
+    ops->conv_backward_weights(s->conv, s->gradients, s->gradients + s->bias, &s->x, &s->dy, 1);
+    ops->conv_backward_data(s->conv, &s->dx, &s->dy, s->arena, 1);
+    ops->update(s->arena, NULL, NULL, s->gradients, (int64_t)s->count, NULL, &(struct optim_now){.step = 1e-4F}, NULL);
+}
+
+/* The arena after a few steps; `set`: with a bf16 twin of it. */
+static float *steps(int count, bool set, bool capture, int *bodies)
+{
+    struct step s;
+    struct recording *r = NULL;
+    values_seed(5);
+    step_open(&s);
+    if (set) ops->parameters_set(s.arena, (int64_t)s.count, DTYPE_BF16);
+    EXPECT(!set || device_bf16_of(s.arena + 17) == device_bf16_of(s.arena) + 17, "the twin's places");
+    EXPECT(!device_bf16_of(s.arena + s.count) && !device_bf16_of(s.arena - 1), "a twin outside of the arena");
+    device_set_capture(capture);
+    for (int i = 0; i < count; i++) ops->replay(&r, step_body, &s);
+    float *arena = NEW_ARRAY(float, s.count);
+    ops->download(arena, s.arena, sizeof(float) * s.count);
+    *bodies = s.bodies;
+    ops->parameters_set(NULL, 0, DTYPE_F32);
+    ops->recording_free(r);
+    device_set_capture(true);
+    step_close(&s);
+    return arena;
+}
+
+static void test_recording(void)
+{
+    enum { STEPS = 5, COUNT = 32 * 9 * 16 };
+    int bodies;
+    long captures = fake_cuda.captures, launches = fake_cuda.launches;
+    float *plain = steps(STEPS, true, false, &bodies);
+    EXPECT(bodies == STEPS && fake_cuda.captures == captures, "captured although it is off");
+    float *recorded = steps(STEPS, true, true, &bodies);
+    EXPECT(bodies == 2 && fake_cuda.captures == captures + 1 && fake_cuda.launches == launches + STEPS - 1, "%d bodies, %ld captures, %ld launches",
+           bodies, fake_cuda.captures - captures, fake_cuda.launches - launches);
+    float *without = steps(STEPS, false, true, &bodies), *less = steps(STEPS - 1, true, true, &bodies);
+    EXPECT(!memcmp(plain, recorded, sizeof(float) * COUNT), "a recorded step does other things");
+    EXPECT(!memcmp(plain, without, sizeof(float) * COUNT), "the bf16 twin is not what rounding gives");
+    EXPECT(memcmp(plain, less, sizeof(float) * COUNT), "the last step did nothing");
+    EXPECT(fake_cuda.graphs == 0, "%ld graphs are left", fake_cuda.graphs);
+    mem_free(plain), mem_free(recorded), mem_free(without), mem_free(less);
+}
+
+static int bumps;
+static void grow_body(void *context)
+{
+    float *where = *(float **)context;
+    bumps++;
+    ops->copy(where + 1, where, sizeof *where);
+}
+
+/* What a recording uses stays where it is when shared buffers grow. */
+static void test_growing(void)
+{
+    struct recording *r = NULL;
+    float *buffer = device_scratch(SCRATCH_Y, 1 << 20), *grown = buffer;
+    for (int i = 0; i < 2; i++) ops->replay(&r, grow_body, &buffer);
+    for (size_t mib = 2; grown == buffer; mib *= 2) grown = device_scratch(SCRATCH_Y, mib << 20);
+    buffer[0] = 3;
+    ops->replay(&r, grow_body, &buffer);
+    EXPECT(bumps == 2 && buffer[1] == 3, "%d bodies, %g", bumps, buffer[1]);
+    ops->recording_free(r);
+    ops->recording_free(NULL);
+}
+
+static void test_memory(void)
+{
+    enum { BYTES = 20 << 20 };
+    char *host = mem_alloc(BYTES), *back = mem_zero(BYTES), *there = ops->alloc(BYTES);
+    int dirty = 0;
+    for (int i = 0; i < BYTES; i++) dirty += there[i] != 0;
+    EXPECT(dirty == 0, "fresh memory is not zero");
+    for (int i = 0; i < BYTES; i++) host[i] = (char)(i * 7 + i / 4096);
+    ops->upload(there, host, BYTES);
+    ops->download(back, there, BYTES);
+    EXPECT(!memcmp(host, back, BYTES), "upload and download");
+    device_zero(there + 5, 100);
+    ops->download(back, there, 200);
+    EXPECT(back[4] == host[4] && back[5] == 0 && back[104] == 0 && back[105] == host[105], "zero");
+    EXPECT(ops->alloc((size_t)1 << 40) == NULL && ops->room() > 0, "more than there is");
+    ops->free(there), ops->free(NULL);
+    mem_free(host), mem_free(back);
+}
+
+static void test_describe(void)
+{
+    const struct conv_spec spec = {.in_c = 16, .out_c = 8, .in_h = 4, .in_w = 4, .kernel = 1, .stride = 1, .groups = 1, .dtype = DTYPE_BF16};
+    struct error err = {0};
+    char text[100];
+    struct conv *c = ops->conv_create(&spec, 2, true, NULL, &err);
+    ops->conv_describe(c, text, sizeof text);
+    EXPECT(!strcmp(text, "cuDNN 7t / dx 7t / dw 7t"), "%s", text);
+    ops->conv_describe(c, text, 8);
+    EXPECT(strlen(text) == 7 || !strcmp(text, "cuDNN 7"), "%s", text);
+    ops->conv_close(c), ops->conv_close(NULL), ops->linear_close(NULL);
+    EXPECT(!ops->conv_create(&(struct conv_spec){.in_c = 8, .out_c = 8, .groups = 2, .kernel = 1, .stride = 1}, 1, true, NULL, &err), "two groups");
+}
+
+static void refused(const char *words, const char *hint)
+{
+    struct error err = {0};
+    EXPECT(!ops_cuda(&err) && strstr(err.message, words) && strstr(err.hint, hint) && !cuda_is_open(), "'%s', hint '%s'", err.message, err.hint);
+}
+
+static void test_refusals(void)
+{
+    fake_cuda.driver = 0;
+    refused("no NVIDIA driver", "--gres");
+    fake_cuda.driver = 12040;
+    refused("too old: it runs CUDA 12.4", "newer driver");
+    fake_cuda.driver = 13000, fake_cuda.cards = 0;
+    refused("shows this process none", "CUDA_VISIBLE_DEVICES");
+    fake_cuda.cards = 1, fake_cuda.major = 7;
+    refused("compute capability 7.0", "A100");
+    fake_cuda.major = 9, fake_cuda.room = 1 << 20;
+    refused("out of memory", "another process");
+    fake_cuda.room = (size_t)4 << 30;
+    struct error err = {0};
+    EXPECT(cuda_open(1, &err) && strstr(err.message, "GPU 1 is asked for, this process sees 1"), "%s", err.message);
+}
+
+/* The real runtime on a machine without a driver: an answer, not a crash. */
+static void test_this_machine(void)
+{
+    struct error err = {0};
+    const struct ops *real = ops_cuda(&err);
+    if (real) {
+        printf("this machine has a GPU: %s\n", device_facts()->name);
+        cuda_close();
+        return;
+    }
+    printf("this machine: %s\n  hint: %s\n", err.message, err.hint);
+    EXPECT(strstr(err.message, "no GPU") || strstr(err.message, "driver"), "%s", err.message);
+}
+
+static void ask_for_plans(const char *tests_folder)
+{
+    struct error err = {0};
+    uint8_t *json;
+    size_t bytes;
+    char *name = path_join(tests_folder, "gpu/h200-deviceprop.json");
+    CHECK(file_read(&json, &bytes, name, &err) == 0, "%s", err.message);
+    fake_cuda.target = dnn_target_from_json((char *)json, &err);
+    CHECK(fake_cuda.target, "%s", err.message);
+    mem_free(json);
+    mem_free(name);
+}
+
+int main(int argc, char **argv)
+{
+    struct error err = {0};
+    test_this_machine();
+    fake_cuda_install();
+    if (argc > 1) ask_for_plans(argv[1]);
+    fake_cuda.compile = argc > 2;
+    test_refusals();
+    EXPECT((ops = ops_cuda(&err)) != NULL, "%s", err.message);
+    if (!ops) return check_verdict();
+    EXPECT(cuda_open(0, &err) == 0 && cuda_open(1, &err) == -1, "opening again");
+    test_memory();
+    test_describe();
+    test_recording();
+    test_growing();
+    test_the_cases();
+    cuda_close();
+    cuda_close();
+    if (fake_cuda.target) {
+        printf("H200: %ld graphs served by the library, %ld asked of the compiler, %ld not served\n", fake_cuda.served, fake_cuda.compiled, fake_cuda.unserved);
+        EXPECT(fake_cuda.unserved == 0 && fake_cuda.served > 100, "%ld graphs have no plan", fake_cuda.unserved);
+        dnn_target_close(fake_cuda.target);
+    }
+    EXPECT(fake_cuda.blocks == 0 && fake_cuda.pinned == 0, "%ld blocks, %ld pinned are left", fake_cuda.blocks, fake_cuda.pinned);
+    EXPECT(!ops->conv_create(&(struct conv_spec){.in_c = 8, .out_c = 8, .groups = 1, .kernel = 1, .stride = 1}, 1, true, NULL, &err), "on a closed card");
+    return check_verdict();
+}

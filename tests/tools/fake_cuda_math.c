@@ -1,0 +1,289 @@
+/* fake_cuda_math.c - see fake_cuda.h: graphs of cuDNN and products of cuBLASLt, worked out on the host. */
+#include "tests/tools/fake_cuda_math.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "ops/cuda/cuda_calls.h"
+#include "ops/cuda/dnn_run.h"
+#include "ops/tensor.h"
+#include "tests/tools/fake_cuda.h"
+
+/* ---- values in memory ---- */
+
+static double load(const void *p, bool bf16, size_t i) { return bf16 ? bf16_to_float(((const uint16_t *)p)[i]) : ((const float *)p)[i]; }
+static void store(void *p, bool bf16, size_t i, double v)
+{
+    if (bf16) ((uint16_t *)p)[i] = bf16_from_float((float)v);
+    else ((float *)p)[i] = (float)v;
+}
+
+/* ---- graphs ---- */
+
+struct values { /* of one tensor, dense, n h w c */
+    int n, c, h, w;
+    double *v;
+};
+static double *at(const struct values *t, int n, int h, int w) { return t->v + (((size_t)n * (size_t)t->h + (size_t)h) * (size_t)t->w + (size_t)w) * (size_t)t->c; }
+
+static struct values values_of(const struct dnn_tensor_facts *f)
+{
+    struct values t = {(int)f->dims[0], (int)f->dims[1], (int)f->dims[2], (int)f->dims[3], NULL};
+    t.v = NEW_ARRAY(double, f->dims[0] * f->dims[1] * f->dims[2] * f->dims[3]);
+    return t;
+}
+
+/* Between a dense array and memory with the tensor's strides and type. */
+static void transfer(const struct values *t, const struct dnn_tensor_facts *f, void *memory, bool to_memory)
+{
+    CHECK(memory && (f->type == DNN_F32 || f->type == DNN_BF16), "a tensor is not bound");
+    for (int n = 0; n < t->n; n++)
+        for (int h = 0; h < t->h; h++)
+            for (int w = 0; w < t->w; w++)
+                for (int c = 0; c < t->c; c++) {
+                    size_t i = (size_t)(n * f->strides[0] + c * f->strides[1] + h * f->strides[2] + w * f->strides[3]);
+                    if (to_memory) store(memory, f->type == DNN_BF16, i, at(t, n, h, w)[c]);
+                    else at(t, n, h, w)[c] = load(memory, f->type == DNN_BF16, i);
+                }
+}
+
+/* Calls each(x, w, y) for all pairs of pixels and taps that meet: rows of channels. */
+static void walk(const struct values *x, const struct values *w, const struct values *y, struct dnn_window g,
+                 void (*each)(double *x, const struct values *w, int r, int s, double *y))
+{
+    for (int n = 0; n < y->n; n++)
+        for (int p = 0; p < y->h; p++)
+            for (int q = 0; q < y->w; q++)
+                for (int r = 0; r < g.kernel; r++)
+                    for (int s = 0; s < g.kernel; s++) {
+                        int h = p * g.stride + r - g.padding, v = q * g.stride + s - g.padding;
+                        if (h >= 0 && h < x->h && v >= 0 && v < x->w) each(at(x, n, h, v), w, r, s, at(y, n, p, q));
+                    }
+}
+static void forward(double *x, const struct values *w, int r, int s, double *y)
+{
+    for (int k = 0; k < w->n; k++)
+        for (int c = 0; c < w->c; c++) y[k] += at(w, k, r, s)[c] * x[c];
+}
+static void data_gradient(double *x, const struct values *w, int r, int s, double *y)
+{
+    for (int k = 0; k < w->n; k++)
+        for (int c = 0; c < w->c; c++) x[c] += at(w, k, r, s)[c] * y[k];
+}
+static void weight_gradient(double *x, const struct values *w, int r, int s, double *y)
+{
+    for (int k = 0; k < w->n; k++)
+        for (int c = 0; c < w->c; c++) at(w, k, r, s)[c] += x[c] * y[k];
+}
+
+static void pointwise(const struct values *x, const struct values *b, const struct values *y, enum dnn_pointwise mode)
+{
+    CHECK(mode == DNN_ADD || mode == DNN_RELU || mode == DNN_IDENTITY, "a pointwise mode that is not worked out here");
+    for (size_t i = 0, count = (size_t)y->n * (size_t)y->h * (size_t)y->w * (size_t)y->c; i < count; i++) {
+        double v = x->v[i] + (mode == DNN_ADD ? b->v[i % (size_t)y->c] : 0);
+        y->v[i] = mode == DNN_RELU && v < 0 ? 0 : v;
+    }
+}
+
+static void operate(const struct dnn_operation_facts *o, const struct values *t)
+{
+    const struct values *a = &t[o->tensors[0]], *b = o->tensors[1] < 0 ? NULL : &t[o->tensors[1]], *c = &t[o->tensors[2]];
+    switch (o->kind) {
+    case DNN_CONV_FORWARD: walk(a, b, c, o->window, forward); break;
+    case DNN_CONV_DATA_GRADIENT: walk(c, b, a, o->window, data_gradient); break;
+    case DNN_CONV_WEIGHT_GRADIENT: walk(a, c, b, o->window, weight_gradient); break;
+    case DNN_POINTWISE: pointwise(a, b, c, o->mode); break;
+    case DNN_STATISTICS: die("statistics are not worked out here");
+    }
+}
+
+struct bound_graph {
+    const struct dnn_facts *facts;
+    void *pointers[DNN_TENSORS_MAX];
+};
+static void run_graph(const void *arguments)
+{
+    const struct bound_graph *g = arguments;
+    struct values t[DNN_TENSORS_MAX];
+    bool written[DNN_TENSORS_MAX] = {false};
+    for (int i = 0; i < g->facts->operation_count; i++) written[g->facts->operations[i].tensors[2]] = true;
+    for (int i = 0; i < g->facts->tensor_count; i++) {
+        t[i] = values_of(&g->facts->tensors[i]);
+        if (!written[i]) transfer(&t[i], &g->facts->tensors[i], g->pointers[i], false);
+    }
+    for (int i = 0; i < g->facts->operation_count; i++) operate(&g->facts->operations[i], t);
+    for (int i = 0; i < g->facts->tensor_count; i++) {
+        if (fake_cuda.wrong && written[i]) t[i].v[0] += 0.05;
+        if (written[i] && !g->facts->tensors[i].is_virtual) transfer(&t[i], &g->facts->tensors[i], g->pointers[i], true);
+        mem_free(t[i].v);
+    }
+}
+
+/* Asks cuDNN, too; what its library does not have ready, one time in four. */
+static void ask_for_plan(struct dnn_graph *g, const struct dnn_limits *limits)
+{
+    static _Atomic long others;
+    struct dnn_limits ready = *limits;
+    struct dnn_plan plan;
+    struct error err = {0};
+    struct text t = {0};
+    ready.no_compilation = true;
+    bool found = dnn_plan_find(&plan, g, fake_cuda.target, &ready, &err) == 0, compile = !found && fake_cuda.compile && others++ % 4 == 0;
+    if (found) fake_cuda.served++;
+    if (compile) {
+        found = dnn_plan_find(&plan, g, fake_cuda.target, limits, &err) == 0;
+        fake_cuda.compiled++;
+        if (!found && limits->tensor_cores) {
+            ready = *limits;
+            ready.tensor_cores = false;
+            found = dnn_plan_find(&plan, g, fake_cuda.target, &ready, &err) == 0;
+            printf("not on tensor cores: %s\n", found ? "but otherwise" : "nor otherwise");
+        }
+        fake_cuda.unserved += !found;
+        dnn_graph_describe(g, &t);
+        if (!found) printf("%s:\n%s", err.message, t.data);
+        text_free(&t);
+    }
+    if (found) dnn_plan_close(&plan);
+}
+
+static int find_plan(struct dnn_plan *plan, struct dnn_graph *g, const struct dnn_limits *limits, struct error *err)
+{
+    (void)err;
+    if (fake_cuda.target) ask_for_plan(g, limits);
+    struct dnn_facts *facts = NEW(struct dnn_facts);
+    *facts = *dnn_graph_facts(g);
+    *plan = (struct dnn_plan){.descriptor = facts, .workspace = 1000, .engine = 7, .deterministic = true, .tensor_cores = limits->tensor_cores};
+    return 0;
+}
+static void run_plan(const struct dnn_plan *plan, const int *ids, void *const *pointers, int count)
+{
+    struct bound_graph g = {.facts = plan->descriptor};
+    for (int i = 0; i < count; i++) g.pointers[ids[i]] = pointers[i];
+    fake_cuda.runs++;
+    fake_queue(run_graph, &g, sizeof g);
+}
+static void close_plan(struct dnn_plan *plan)
+{
+    mem_free(plan->descriptor);
+    plan->descriptor = NULL;
+}
+
+/* ---- products ---- */
+
+struct operation { /* stands behind cublasLtMatmulDesc_t */
+    int32_t a, b;
+    cublasLtEpilogue_t end;
+    const void *bias;
+};
+struct matrix { /* behind cublasLtMatrixLayout_t */
+    bool bf16;
+    int64_t rows, columns, apart;
+};
+
+static cublasStatus_t lt_create(cublasLtHandle_t *h) { return *h = (cublasLtHandle_t)mem_alloc(1), CUBLAS_STATUS_SUCCESS; }
+static cublasStatus_t lt_destroy(cublasLtHandle_t h) { return mem_free(h), CUBLAS_STATUS_SUCCESS; }
+static const char *lt_status(cublasStatus_t s) { return s ? "refused" : "fine"; }
+static cublasStatus_t operation_create(cublasLtMatmulDesc_t *d, cublasComputeType_t sums, cudaDataType_t scale)
+{
+    CHECK((sums == CUBLAS_COMPUTE_32F || sums == CUBLAS_COMPUTE_32F_FAST_TF32) && scale == CUDA_R_32F, "sums must be f32");
+    return *d = (cublasLtMatmulDesc_t)NEW(struct operation), CUBLAS_STATUS_SUCCESS;
+}
+static cublasStatus_t operation_destroy(cublasLtMatmulDesc_t d) { return mem_free(d), CUBLAS_STATUS_SUCCESS; }
+static cublasStatus_t operation_set(cublasLtMatmulDesc_t d, cublasLtMatmulDescAttributes_t name, const void *value, size_t bytes)
+{
+    struct operation *o = (struct operation *)d;
+    bool pointer = name == CUBLASLT_MATMUL_DESC_BIAS_POINTER;
+    if (bytes != (pointer ? sizeof(void *) : sizeof(int32_t))) return CUBLAS_STATUS_INVALID_VALUE;
+    if (pointer) memcpy(&o->bias, value, bytes);
+    else if (name == CUBLASLT_MATMUL_DESC_TRANSA) memcpy(&o->a, value, bytes);
+    else if (name == CUBLASLT_MATMUL_DESC_TRANSB) memcpy(&o->b, value, bytes);
+    else if (name == CUBLASLT_MATMUL_DESC_EPILOGUE) memcpy(&o->end, value, bytes);
+    else return CUBLAS_STATUS_NOT_SUPPORTED;
+    return CUBLAS_STATUS_SUCCESS;
+}
+static cublasStatus_t matrix_create(cublasLtMatrixLayout_t *m, cudaDataType_t type, uint64_t rows, uint64_t columns, int64_t apart)
+{
+    if ((type != CUDA_R_16BF && type != CUDA_R_32F) || apart < (int64_t)rows || !rows || !columns) return CUBLAS_STATUS_INVALID_VALUE;
+    struct matrix *made = NEW(struct matrix);
+    *made = (struct matrix){type == CUDA_R_16BF, (int64_t)rows, (int64_t)columns, apart};
+    return *m = (cublasLtMatrixLayout_t)made, CUBLAS_STATUS_SUCCESS;
+}
+static cublasStatus_t matrix_destroy(cublasLtMatrixLayout_t m) { return mem_free(m), CUBLAS_STATUS_SUCCESS; }
+static cublasStatus_t wishes_create(cublasLtMatmulPreference_t *p) { return *p = (cublasLtMatmulPreference_t)mem_alloc(1), CUBLAS_STATUS_SUCCESS; }
+static cublasStatus_t wishes_destroy(cublasLtMatmulPreference_t p) { return mem_free(p), CUBLAS_STATUS_SUCCESS; }
+static cublasStatus_t wishes_set(cublasLtMatmulPreference_t p, cublasLtMatmulPreferenceAttributes_t name, const void *value, size_t bytes)
+{
+    size_t wanted = name == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES ? sizeof(uint64_t) : sizeof(uint32_t);
+    return p && value && bytes == wanted ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
+}
+
+struct product {
+    struct operation o;
+    struct matrix a, b, d;
+    const void *pa, *pb;
+    void *pd;
+};
+static double element(const struct matrix *m, const void *p, bool transposed, int64_t row, int64_t column)
+{
+    return load(p, m->bf16, (size_t)(transposed ? column + row * m->apart : row + column * m->apart));
+}
+static void run_product(const void *arguments)
+{
+    const struct product *m = arguments;
+    bool ta = m->o.a == CUBLAS_OP_T, tb = m->o.b == CUBLAS_OP_T;
+    int64_t inner = ta ? m->a.rows : m->a.columns;
+    bool bias = m->o.end == CUBLASLT_EPILOGUE_BIAS || m->o.end == CUBLASLT_EPILOGUE_RELU_BIAS;
+    bool relu = m->o.end == CUBLASLT_EPILOGUE_RELU || m->o.end == CUBLASLT_EPILOGUE_RELU_BIAS;
+    for (int64_t column = 0; column < m->d.columns; column++)
+        for (int64_t row = 0; row < m->d.rows; row++) {
+            double sum = bias ? load(m->o.bias, m->d.bf16, (size_t)row) : 0;
+            for (int64_t i = 0; i < inner; i++) sum += element(&m->a, m->pa, ta, row, i) * element(&m->b, m->pb, tb, i, column);
+            store(m->pd, m->d.bf16, (size_t)(row + column * m->d.apart), relu && sum < 0 ? 0 : sum);
+        }
+}
+/* Do the sizes and types fit? */
+static bool fits(const struct operation *o, const struct matrix *a, const struct matrix *b, const struct matrix *d)
+{
+    int64_t rows = o->a ? a->columns : a->rows, inner_a = o->a ? a->rows : a->columns, inner_b = o->b ? b->columns : b->rows;
+    return rows == d->rows && inner_a == inner_b && (o->b ? b->rows : b->columns) == d->columns && a->bf16 == b->bf16 && (a->bf16 || !d->bf16);
+}
+static cublasStatus_t choose(cublasLtHandle_t h, cublasLtMatmulDesc_t o, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
+                             cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t p, int most, cublasLtMatmulHeuristicResult_t *result, int *count)
+{
+    memset(result, 0, sizeof *result);
+    *count = h && p && most == 1 && c == d && fits((struct operation *)o, (struct matrix *)a, (struct matrix *)b, (struct matrix *)d);
+    return *count ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
+}
+static cublasStatus_t multiply(cublasLtHandle_t h, cublasLtMatmulDesc_t o, const void *alpha, const void *pa, cublasLtMatrixLayout_t a, const void *pb,
+                               cublasLtMatrixLayout_t b, const void *beta, const void *pc, cublasLtMatrixLayout_t c, void *pd, cublasLtMatrixLayout_t d,
+                               const cublasLtMatmulAlgo_t *way, void *workspace, size_t bytes, cudaStream_t stream)
+{
+    if (!h || *(const float *)alpha != 1 || *(const float *)beta != 0 || pc != pd || c != d || !way || !workspace || !bytes || !stream)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    struct product m = {*(struct operation *)o, *(struct matrix *)a, *(struct matrix *)b, *(struct matrix *)d, pa, pb, pd};
+    fake_cuda.products++;
+    fake_queue(run_product, &m, sizeof m);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+/* ---- cuDNN without a card ---- */
+
+static cudnnStatus_t dnn_create(cudnnHandle_t *h) { return *h = (cudnnHandle_t)mem_alloc(1), CUDNN_STATUS_SUCCESS; }
+static cudnnStatus_t dnn_destroy(cudnnHandle_t h) { return mem_free(h), CUDNN_STATUS_SUCCESS; }
+static cudnnStatus_t dnn_stream(cudnnHandle_t h, cudaStream_t s) { return h && s ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM; }
+
+void fake_math_install(void)
+{
+    static const struct dnn_stand_in stand_in = {find_plan, run_plan, close_plan};
+    dnn_stand_in_set(&stand_in);
+    cuda.cudnnCreate = dnn_create, cuda.cudnnDestroy = dnn_destroy, cuda.cudnnSetStream = dnn_stream;
+    cuda.cublasLtCreate = lt_create, cuda.cublasLtDestroy = lt_destroy, cuda.cublasLtGetStatusString = lt_status;
+    cuda.cublasLtMatmul = multiply, cuda.cublasLtMatmulAlgoGetHeuristic = choose;
+    cuda.cublasLtMatmulDescCreate = operation_create, cuda.cublasLtMatmulDescDestroy = operation_destroy;
+    cuda.cublasLtMatmulDescSetAttribute = operation_set;
+    cuda.cublasLtMatrixLayoutCreate = matrix_create, cuda.cublasLtMatrixLayoutDestroy = matrix_destroy;
+    cuda.cublasLtMatmulPreferenceCreate = wishes_create, cuda.cublasLtMatmulPreferenceDestroy = wishes_destroy;
+    cuda.cublasLtMatmulPreferenceSetAttribute = wishes_set;
+}
