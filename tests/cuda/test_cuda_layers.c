@@ -1,5 +1,5 @@
 /* test_cuda_layers.c - convolution and linear layers of ops_cuda on an emulated card (tests/tools/fake_cuda.h) do what ops_ref defines: the cases
- * of tests/tools/ops_cases_layers.h, f32 and bf16; parameters in an arena; recordings; what is left behind. With the tests folder as its argument
+ * of tests/tools/ops_cases_*.h, f32 and bf16; parameters in an arena; recordings; what is left behind. With the tests folder as its argument
  * cuDNN is asked for a plan of every graph met, on an H200; with "compiled" behind it also for one in four of those that need its compiler (which
  * needs the driver or its stub). */
 #include "base/file.h"
@@ -8,6 +8,7 @@
 #include "ops/cuda/dnn_graph.h"
 #include "ops/cuda/plan_cache.h"
 #include "tests/tools/fake_cuda.h"
+#include "tests/tools/ops_cases_kernels.h"
 #include "tests/tools/ops_cases_layers.h"
 #include "tests/unit/check.h"
 
@@ -18,6 +19,7 @@ static void compare(enum dtype dtype)
     struct backend b = {.name = "cuda, emulated", .ops = ops, .dtype = dtype, .layout = ops->layout(dtype), .first_layout = ops->input_layout(dtype), .threads = 1};
     conv_cases_run(&b);
     linear_cases_run(&b);
+    kernel_cases_run(&b); /* the table's way to the kernels; they have tests of their own */
 }
 
 static void test_the_cases(void)
