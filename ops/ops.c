@@ -1,5 +1,8 @@
 /* ops.c - finds a backend by name; the order in which virtual shards are summed. */
 #include "ops/ops.h"
+#ifdef LADNN_HAVE_CUDA
+#include "ops/cuda/backend.h"
+#endif
 
 #include <string.h>
 
@@ -7,7 +10,16 @@ const struct ops *ops_find(const char *name, struct error *err)
 {
     if (!strcmp(name, "ref")) return &ops_ref;
     if (!strcmp(name, "cpu")) return ops_cpu();
-    error_set(err, "unknown backend '%s': ref or cpu", name);
+#ifdef LADNN_HAVE_CUDA
+    if (!strcmp(name, "cuda")) return ops_cuda();
+#else
+    if (!strcmp(name, "cuda")) {
+        error_set(err, "this ladnn was built without the GPU path");
+        error_hint(err, "build again where CMake finds CUDA and cuDNN: module load cuda cudnn, or set CUDA_HOME");
+        return NULL;
+    }
+#endif
+    error_set(err, "unknown backend '%s': ref, cpu or cuda", name);
     return NULL;
 }
 

@@ -51,6 +51,7 @@ static void read_run(struct train_config *c, const struct settings *s)
     c->vote_last = (int)settings_int(s, "train.vote_last");
     c->max_steps = settings_int(s, "train.max_steps");
     c->deterministic = settings_bool(s, "train.deterministic");
+    c->capture = settings_bool(s, "train.capture");
     c->resume = settings_bool(s, "train.resume");
     c->overwrite = settings_bool(s, "train.overwrite");
     c->time_limit_s = settings_float(s, "train.time_limit_s");

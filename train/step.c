@@ -193,7 +193,10 @@ int train_step(struct trainer *t, struct loss_sums *loss, double *gradient_norm,
     t->pass.share = t->c.sync_bn && comm_size(t->comm) > 1 ? share_statistics : NULL;
     t->pass.ready = gradients_ready;
     optim_prepare(&t->optim, optim_lr(&t->c.optim, t->at.epoch));
-    t->c.ops->replay(&t->recording[t->pass.total_images < t->c.batch], queue_step, t);
+    if (t->c.capture)
+        t->c.ops->replay(&t->recording[t->pass.total_images < t->c.batch], queue_step, t);
+    else
+        queue_step(t);
     *loss = collect_loss(t);
     *gradient_norm = optim_norm(&t->optim);
     if (refuse_nonfinite(t, loss->loss, *gradient_norm, err)) return -1;

@@ -12,6 +12,12 @@ static void *work(size_t bytes) { return device_scratch(SCRATCH_KERNEL, bytes); 
 /* ---- what this backend is ---- */
 
 static void backend_open(int threads) { (void)threads; }
+/* Slurm may show each rank its own card only: then it is number 0 for all. Ranks that share a card are the communicator's to judge. */
+static int attach(int device, struct error *err)
+{
+    int seen = cuda_device_count(err);
+    return seen < 1 ? -1 : cuda_open(device % seen, err);
+}
 static enum layout layout(enum dtype dtype) { return (void)dtype, LAYOUT_NHWC; }
 static bool has(enum dtype dtype) { return (void)dtype, true; }
 
@@ -106,6 +112,11 @@ static void input(const struct tensor *x, const float *host_nchw)
     launch_input(x, pictures, STREAM);
 }
 
+static void pictures(const struct tensor *x, const struct picture_pool *pool, const struct picture *pictures)
+{
+    launch_augment(x, pool->bytes, pictures, pool->mean, pool->deviation, STREAM);
+}
+
 /* ---- the ends of a step ---- */
 
 static void loss(double *sums, float *dlogits, const float *logits, const float *targets, int images, int total_images, const struct loss_spec *spec)
@@ -126,6 +137,7 @@ static void update(float *parameters, float *m, float *v, const float *gradients
 static const struct ops table = {
     .name = "cuda",
     .open = backend_open, .layout = layout, .input_layout = layout, .has = has,
+    .attach = attach, .zero = device_zero, .pictures = pictures,
     .alloc = device_alloc, .free = device_free, .room = device_room, .upload = device_upload, .download = device_download, .copy = device_copy,
     .parameters_set = device_parameters_set, .replay = device_replay, .recording_free = device_recording_free,
     .tree_sum = tree_sum, .tree_sum_double = tree_sum_double, .narrow = narrow,
@@ -144,7 +156,4 @@ static const struct ops table = {
     .loss = loss, .norm_of = norm_of, .update = update,
 };
 
-const struct ops *ops_cuda(struct error *err)
-{
-    return cuda_is_open() || cuda_open(0, err) == 0 ? &table : NULL;
-}
+const struct ops *ops_cuda(void) { return &table; }

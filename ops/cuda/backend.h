@@ -3,6 +3,6 @@
 #define OPS_CUDA_BACKEND_H
 #include "ops/ops.h"
 
-/* The table, on the card that cuda_open took; opens card 0 when none is open. NULL with err and hint when there is none to use. */
-const struct ops *ops_cuda(struct error *err);
+/* The table. Nothing of it but names may be used before `attach` has taken a card. */
+const struct ops *ops_cuda(void);
 #endif

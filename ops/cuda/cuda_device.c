@@ -44,6 +44,12 @@ static int count_devices(struct device_facts *f, struct error *err)
     return driver_error(err, status == cudaSuccess ? cudaErrorNoDevice : status, f->driver, f->runtime);
 }
 
+int cuda_device_count(struct error *err)
+{
+    struct device_facts ignored;
+    return count_devices(&ignored, err);
+}
+
 static int read_facts(struct device_facts *f, int index, struct error *err)
 {
     struct cudaDeviceProp p;

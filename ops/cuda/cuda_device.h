@@ -22,6 +22,8 @@ struct device_facts {
     int driver, runtime;    /* 13000 is 13.0 */
     size_t memory;
 };
+/* Cards that this process sees; -1 with err and hint when there is none to use. */
+int cuda_device_count(struct error *err);
 /* Takes the card number `index` (the local rank, as a rule). -1 with err and hint: no driver, one too old, no card, a card older than
  * compute capability 8.0, a library missing. Opening the same card again does nothing. */
 int cuda_open(int index, struct error *err);

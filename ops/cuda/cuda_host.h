@@ -15,6 +15,8 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include <tuple>
+
 #include "base/error.h"
 extern "C" {
 #include "base/memory.h"
@@ -200,10 +202,32 @@ template <class BODY> static void host_launch(dim3 grid, dim3 block, BODY body)
     }
 }
 
+/* A test may keep launches for later, as a card's stream does while a graph is recorded; NULL: they run at once. Bytes may be copied. */
+inline void (*host_queue)(void (*f)(const void *launch), const void *launch, size_t bytes);
+
+/* The arguments take the kernel's types now, as on the card. */
+template <class... P> struct host_call {
+    void (*kernel)(P...);
+    dim3 grid, block;
+    std::tuple<P...> arguments;
+};
+template <class... P> static void host_call_run(const void *launch)
+{
+    const struct host_call<P...> *c = (const struct host_call<P...> *)launch;
+    host_launch(c->grid, c->block, [c]() { std::apply(c->kernel, c->arguments); });
+}
+template <class... P, class... A> static void host_submit(void (*kernel)(P...), dim3 grid, dim3 block, A... arguments)
+{
+    struct host_call<P...> call = {kernel, grid, block, std::tuple<P...>(arguments...)};
+    if (host_queue) host_queue(host_call_run<P...>, &call, sizeof call);
+    else host_call_run<P...>(&call);
+}
 #define LAUNCH(kernel, grid, block, stream, ...)                     \
     do {                                                             \
-        (void)(stream);                                              \
-        host_launch(grid, block, [&]() { kernel(__VA_ARGS__); });    \
+        void *launched_on = (void *)(stream);                        \
+        (void)launched_on;                                           \
+        auto launched = kernel;                                      \
+        host_submit(launched, grid, block, __VA_ARGS__);             \
     } while (0)
 
 /* ---- functions of the card ---- */

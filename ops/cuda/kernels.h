@@ -86,15 +86,9 @@ struct tensor input_tensor(void *data, int n, int h, int w, enum dtype dtype);  
 void launch_input(const struct tensor *x, const float *nchw, cuda_stream stream);
 
 /* ---- pictures (kernels_augment.cu) ---- */
-/* Where an input picture comes from: a stored uint8 picture (height, width, channels), channels 1 or 3, and io/load/augment.h's map. */
-struct augment_picture {
-    int64_t offset; /* of its first byte in the pool */
-    int height, width, channels;
-    double x0, x_column, x_row, y0, y_row;
-};
 /* x: (N, 3, size, size) with c_offset 0 as launch_input fills it; pictures: N of them in device memory. Values are those of
  * augment_map_apply: positions are rounded alike, weights may differ in the last place. mean and deviation: on the host. */
-void launch_augment(const struct tensor *x, const uint8_t *pool, const struct augment_picture *pictures, const float mean[3],
+void launch_augment(const struct tensor *x, const uint8_t *pool, const struct picture *pictures, const float mean[3],
                     const float deviation[3], cuda_stream stream);
 
 /* ---- the ends of a step (kernels_loss.cu, kernels_update.cu) ---- */

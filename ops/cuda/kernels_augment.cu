@@ -69,7 +69,7 @@ static __device__ __forceinline__ void vertical_sum(float (&sum)[3], const uint8
 }
 
 /* The filtered value of a point of the row, channel by channel, 0..255. */
-static __device__ __forceinline__ void sample(float (&out)[3], const uint8_t *pixels, const struct augment_picture *p, const struct vertical *v,
+static __device__ __forceinline__ void sample(float (&out)[3], const uint8_t *pixels, const struct picture *p, const struct vertical *v,
                                               const float *kept, double x0, int begin, int column)
 {
     double support = fmax(1.0, fabs(p->x_column));
@@ -94,11 +94,11 @@ struct normalisation { float factor[3], shift[3]; };
 /* Block (row, image). */
 template <class T>
 static __global__ void __launch_bounds__(THREADS)
-    augment_kernel(rows<T> to, const uint8_t *pool, const struct augment_picture *pictures, struct normalisation n, int size)
+    augment_kernel(rows<T> to, const uint8_t *pool, const struct picture *pictures, struct normalisation n, int size)
 {
     __shared__ float kept[KEPT_ROWS];
     int row = (int)blockIdx.x, image = (int)blockIdx.y;
-    struct augment_picture p = pictures[image];
+    struct picture p = pictures[image];
     double y = plus(p.y0, times(p.y_row, row + 0.5)), x0 = plus(p.x0, times(p.x_row, row + 0.5));
     struct vertical v = vertical_open(kept, y, p.y_row, p.height);
     struct span inside = {0, 0};
@@ -119,7 +119,7 @@ static __global__ void __launch_bounds__(THREADS)
     }
 }
 
-void launch_augment(const struct tensor *x, const uint8_t *pool, const struct augment_picture *pictures, const float mean[3],
+void launch_augment(const struct tensor *x, const uint8_t *pool, const struct picture *pictures, const float mean[3],
                     const float deviation[3], cuda_stream stream)
 {
     struct normalisation n;

@@ -77,10 +77,11 @@ void launch_norm_of(double *norm, const float *gradients, int64_t count, void *s
 
 /* ---- update ---- */
 
-struct update_factors { float decay, beta1, beta2, rest1, rest2, eps, step, root, momentum; };
+struct update_factors { float decay, beta1, beta2, rest1, rest2, eps; };
 struct update_arenas {
     float *w, *m, *v;
     const float *gradients;
+    const struct optim_now *now;
     bf16 *copy;
     int64_t count;
 };
@@ -88,6 +89,7 @@ struct update_arenas {
 template <bool ADAM>
 static __global__ void __launch_bounds__(THREADS) update_kernel(struct update_arenas a, struct update_factors f, double clip, const double *norm)
 {
+    const struct optim_now now = *a.now;
     double length = *norm;
     if (!(length - length == 0)) return; /* not finite */
     float scale = clip > 0 ? (float)fmin(1.0, clip / (length + 1e-6)) : 1;
@@ -100,10 +102,10 @@ static __global__ void __launch_bounds__(THREADS) update_kernel(struct update_ar
             if (ADAM) {
                 m[i] = f.beta1 * m[i] + f.rest1 * d;
                 v[i] = f.beta2 * v[i] + f.rest2 * d * d;
-                w[i] -= f.step * m[i] / (sqrtf(v[i]) * f.root + f.eps);
+                w[i] -= now.step * m[i] / (sqrtf(v[i]) * now.root + f.eps);
             } else {
-                m[i] = f.momentum * m[i] + d;
-                w[i] -= f.step * m[i];
+                m[i] = now.momentum * m[i] + d;
+                w[i] -= now.step * m[i];
             }
         }
         four_store(a.w, w, at, a.count), four_store(a.m, m, at, a.count);
@@ -115,9 +117,9 @@ static __global__ void __launch_bounds__(THREADS) update_kernel(struct update_ar
 void launch_update(float *parameters, float *m, float *v, const float *gradients, int64_t count, const struct optim_spec *spec,
                    const struct optim_now *now, const double *norm, uint16_t *copy, cuda_stream stream)
 {
-    struct update_arenas a = {parameters, m, v, gradients, copy, count};
+    struct update_arenas a = {parameters, m, v, gradients, now, copy, count};
     struct update_factors f = {(float)spec->weight_decay, (float)spec->beta1, (float)spec->beta2, (float)(1 - spec->beta1), (float)(1 - spec->beta2),
-                               (float)spec->eps, now->step, now->root, now->momentum};
+                               (float)spec->eps};
     CHECK(aligned(parameters) && aligned(m) && aligned(v) && aligned(gradients) && aligned(copy), "arenas must be 16-byte aligned");
     if (count == 0) return;
     dim3 grid = line_blocks(ceil_div(count, FOUR));

@@ -224,7 +224,7 @@ static void check_augment(enum augment_recipe recipe, bool train, enum dtype dty
 {
     static const int height[PICTURES] = {64, 91, 200, 17, 64, 4500}, width[PICTURES] = {64, 130, 75, 23, 300, 40}, channels[PICTURES] = {1, 3, 1, 3, 3, 1};
     struct augment a = {.recipe = recipe, .size = SIDE, .flip = 0.5, .scale_min = 0.8, .scale_max = 1.2, .shear_degrees = 10, .crop_scale_min = 0.5, .crop_resize = 72, .seed = 3};
-    struct augment_picture picture[PICTURES];
+    struct picture picture[PICTURES];
     int64_t bytes = 0;
     for (int i = 0; i < PICTURES; i++) bytes += (int64_t)height[i] * width[i] * channels[i] + 1;
     uint8_t *pool = mem_alloc((size_t)bytes);
@@ -236,7 +236,7 @@ static void check_augment(enum augment_recipe recipe, bool train, enum dtype dty
         struct image image = {height[i], width[i], channels[i], pool + bytes};
         augment_map_draw(&map, &a, height[i], width[i], train, 2, (uint64_t)i);
         augment_map_apply(want + i * 3 * SIDE * SIDE, SIDE, &map, &image);
-        picture[i] = (struct augment_picture){bytes, height[i], width[i], channels[i], map.x0, map.x_column, map.x_row, map.y0, map.y_row};
+        picture[i] = (struct picture){bytes, height[i], width[i], channels[i], map.x0, map.x_column, map.x_row, map.y0, map.y_row};
         bytes += (int64_t)height[i] * width[i] * channels[i] + 1; /* odd addresses */
     }
     struct tensor x = input_new(PICTURES, SIDE, SIDE, dtype), none = input_new(0, SIDE, SIDE, dtype), narrow = tensor_new((struct shape){PICTURES, 3, SIDE, SIDE}, dtype, LAYOUT_NHWC, 0, 0);

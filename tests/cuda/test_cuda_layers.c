@@ -7,6 +7,7 @@
 #include "ops/cuda/cuda_device.h"
 #include "ops/cuda/dnn_graph.h"
 #include "ops/cuda/plan_cache.h"
+#include "tests/cuda/emulator.h"
 #include "tests/tools/fake_cuda.h"
 #include "tests/tools/ops_cases_kernels.h"
 #include "tests/tools/ops_cases_layers.h"
@@ -43,6 +44,9 @@ struct step {
     struct conv *conv;
     struct linear *linear;
     struct tensor x, y, dx, dy, logits;
+    float *m;
+    struct optim_now *now;
+    double *norm;
     float *arena, *gradients; /* conv weights, conv bias, linear weights, linear bias */
     size_t bias, linear_weights, linear_bias, count;
     int bodies;
@@ -73,6 +77,9 @@ static void step_open(struct step *s)
     s->x = random_tensor(2, 16, 6, 5), s->y = random_tensor(2, 32, 6, 5), s->dx = random_tensor(2, 16, 6, 5), s->dy = random_tensor(2, 32, 6, 5);
     s->logits = tensor_make(ops->alloc(sizeof(float) * 12), 2, 6, 1, 1, DTYPE_F32, LAYOUT_NHWC);
     s->arena = ops->alloc(sizeof(float) * s->count), s->gradients = ops->alloc(sizeof(float) * s->count);
+    s->m = ops->alloc(sizeof(float) * s->count), s->now = ops->alloc(sizeof *s->now), s->norm = ops->alloc(sizeof *s->norm);
+    ops->zero(s->m, sizeof(float) * s->count);
+    ops->upload(s->now, &(struct optim_now){.step = 1e-4F}, sizeof *s->now);
     float *v = values_normal(s->count, 0, 0.1, DTYPE_F32);
     ops->upload(s->arena, v, sizeof(float) * s->count);
     mem_free(v);
@@ -80,13 +87,14 @@ static void step_open(struct step *s)
 
 static void step_close(struct step *s)
 {
-    void *all[] = {s->x.data, s->y.data, s->dx.data, s->dy.data, s->logits.data, s->arena, s->gradients};
+    void *all[] = {s->x.data, s->y.data, s->dx.data, s->dy.data, s->logits.data, s->arena, s->gradients, s->m, s->now, s->norm};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) ops->free(all[i]);
     ops->conv_close(s->conv), ops->linear_close(s->linear);
 }
 
 static void step_body(void *context)
 {
+    static const struct optim_spec sgd = {.kind = OPTIM_SGD};
     struct step *s = context;
     const float *bias = s->arena + s->bias, *linear_weights = s->arena + s->linear_weights, *linear_bias = s->arena + s->linear_bias;
     s->bodies++;
@@ -96,7 +104,8 @@ static void step_body(void *context)
     ops->linear_backward_data(s->linear, &s->dy, &s->logits, linear_weights, 1);
     ops->conv_backward_weights(s->conv, s->gradients, s->gradients + s->bias, &s->x, &s->dy, 1);
     ops->conv_backward_data(s->conv, &s->dx, &s->dy, s->arena, 1);
-    ops->update(s->arena, NULL, NULL, s->gradients, (int64_t)s->count, NULL, &(struct optim_now){.step = 1e-4F}, NULL);
+    ops->norm_of(s->norm, s->gradients, (int64_t)s->count);
+    ops->update(s->arena, s->m, NULL, s->gradients, (int64_t)s->count, &sgd, s->now, s->norm);
 }
 
 /* The arena after a few steps; `set`: with a bf16 twin of it. */
@@ -197,7 +206,7 @@ static void test_describe(void)
 static void refused(const char *words, const char *hint)
 {
     struct error err = {0};
-    EXPECT(!ops_cuda(&err) && strstr(err.message, words) && strstr(err.hint, hint) && !cuda_is_open(), "'%s', hint '%s'", err.message, err.hint);
+    EXPECT(ops_cuda()->attach(0, &err) && strstr(err.message, words) && strstr(err.hint, hint) && !cuda_is_open(), "'%s', hint '%s'", err.message, err.hint);
 }
 
 static void test_refusals(void)
@@ -221,8 +230,7 @@ static void test_refusals(void)
 static void test_this_machine(void)
 {
     struct error err = {0};
-    const struct ops *real = ops_cuda(&err);
-    if (real) {
+    if (!ops_cuda()->attach(0, &err)) {
         printf("this machine has a GPU: %s\n", device_facts()->name);
         cuda_close();
         return;
@@ -249,11 +257,13 @@ int main(int argc, char **argv)
     struct error err = {0};
     test_this_machine();
     fake_cuda_install();
+    emulator_queue(fake_queue);
     if (argc > 1) ask_for_plans(argv[1]);
     fake_cuda.compile = argc > 2;
     test_refusals();
-    EXPECT((ops = ops_cuda(&err)) != NULL, "%s", err.message);
-    if (!ops) return check_verdict();
+    ops = ops_cuda();
+    EXPECT(!ops->attach(0, &err), "%s", err.message);
+    if (!cuda_is_open()) return check_verdict();
     EXPECT(cuda_open(0, &err) == 0 && cuda_open(1, &err) == -1, "opening again");
     test_memory();
     test_describe();

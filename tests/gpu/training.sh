@@ -1,33 +1,48 @@
 #!/usr/bin/env bash
-# Training on the GPU, end to end on a small phantom set: the same bits with and without a captured graph, the same bits after a stop and
-# a continuation, and a checkpoint that the CPU continues. Usage: training.sh PROGRAM WORK-FOLDER
+# Training on the GPU, end to end on a small phantom set: the same bits in two runs, with and without a captured graph, after a stop and a
+# continuation; pictures sampled on the card or on the host; a checkpoint that the CPU continues.
+# Usage: training.sh PROGRAM WORK-FOLDER [emulated]     emulated: on a card that is not there, with small pictures
 set -uo pipefail
 program=$1 work=$2
+size=224 stored=256 scale=0.15 batch=16
+[ "${3:-}" = emulated ] && size=32 stored=40 scale=0.04 batch=8
 rm -rf "$work" && mkdir -p "$work"
 failed=0
-say() { echo "$1"; [ "$2" = 0 ] || failed=1; }
 quiet() { "$@" >>"$work/log" 2>&1; }
-
-quiet "$program" phantom --out "$work/images" --dataset d0 --scale 0.15 &&
-  quiet "$program" pack --preset covid-ct --in "$work/images" --out "$work/shards" --size 128 || { tail -n 3 "$work/log"; exit 1; }
-train() { # name, settings ...
-  local name=$1
+hold() { # text, command ...
+  local what=$1
   shift
-  quiet "$program" train --data "$work/shards" --out "$work/$name" --set train.backend=cuda --set train.precision=bf16 --set train.batch=16 \
-    --set train.deterministic=true --set train.virtual_shards=1 --set model.backbone=resnet18 --set train.epochs=2 "$@"
+  if "$@"; then echo "holds: $what"; else echo "FAILS: $what"; failed=1; fi
 }
-same() { # name name: predictions to the last digit
-  cmp -s "$work/$1/predictions.csv" "$work/$2/predictions.csv"
+
+quiet "$program" phantom --out "$work/images" --dataset d0 --scale $scale &&
+  quiet "$program" pack --preset covid-ct --in "$work/images" --out "$work/shards" --size $stored || { tail -n 3 "$work/log"; exit 1; }
+on() { # backend, folder, settings ...
+  local backend=$1 folder=$2
+  shift 2
+  quiet "$program" train --data "$work/shards" --out "$work/$folder" --set train.backend="$backend" --set train.batch=$batch \
+    --set augment.size=$size --set model.backbone=resnet18 --set train.epochs=2 "$@"
 }
-train whole || { tail -n 3 "$work/log"; exit 1; }
-train again && same whole again
-say "two runs have the same bits: $?" $?
-train uncaptured --set train.capture=false && same whole uncaptured
-say "with and without a captured graph, the same bits: $?" $?
-train parted --set train.max_steps=7; train parted && same whole parted
-say "stopped after 7 steps and continued, the same bits: $?" $?
-train crossed --set train.max_steps=7
-quiet "$program" train --data "$work/shards" --out "$work/crossed" --set train.backend=cpu --set train.precision=fp32
-say "refused on another backend: status $?" 0
-[ $failed = 0 ] && echo "training on the GPU: all held"
+bits=(--set train.deterministic=true --set train.virtual_shards=1 --set train.precision=bf16)
+steps() { grep '"type": "step"' "$work/$1/record.jsonl"; }
+same() { cmp -s "$work/$1/predictions.csv" "$work/$2/predictions.csv" && [ "$(steps "$1" | wc -l)" -gt 3 ] && [ "$(steps "$1")" = "$(steps "$2")" ]; }
+losses() { grep -o '"val_loss": [0-9.e-]*' "$work/$1/record.jsonl" | cut -d' ' -f2; }
+close() { paste <(losses "$1") <(losses "$2") | awk -v limit="$3" '{d = $1 > $2 ? $1 - $2 : $2 - $1; if (d > limit * $2) bad = 1; n++} END {exit bad || n < 1}'; }
+
+on cuda whole "${bits[@]}" || { tail -n 3 "$work/log"; exit 1; }
+[ "${3:-}" != emulated ] || hold "no call of the host touches the card's memory" env LADNN_GUARD=1 "$program" train --data "$work/shards" \
+  --out "$work/guarded" --set train.backend=cuda --set train.batch=4 --set augment.size=32 --set model.backbone=resnet18 --set train.epochs=1 2>>"$work/log"
+on cuda again "${bits[@]}"
+hold "two runs have the same bits" same whole again
+on cuda uncaptured "${bits[@]}" --set train.capture=false
+hold "with and without a captured graph, the same bits" same whole uncaptured
+on cuda parted "${bits[@]}" --set train.max_steps=2
+on cuda parted "${bits[@]}"
+hold "stopped after two steps and continued, the same bits" same whole parted
+on cuda fp32 --set train.precision=fp32 && on cpu cpu --set train.precision=fp32
+hold "fp32 takes the course of the CPU" close fp32 cpu 0.02
+on cuda crossed --set train.precision=fp32 --set train.max_steps=3
+hold "a checkpoint of the GPU is continued on the CPU" on cpu crossed --set train.precision=fp32
+hold "to where the others end" close crossed cpu 0.02
+[ $failed = 0 ] && echo "training on the GPU: all held" || tail -n 5 "$work/log"
 exit $failed

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/memory.h"
 #include "ops/cuda/cuda_calls.h"
@@ -20,10 +21,37 @@ struct graph {
 };
 static struct graph *recorded; /* NULL: no capture */
 
+/* Guarded memory is one range of addresses, handed out once, that can be read and written only while the card runs. */
+static const size_t CARD_BYTES = (size_t)64 << 30;
+static char *card;
+static size_t card_used;
+
+static void card_door(bool open)
+{
+    if (card_used) CHECK(mprotect(card, card_used, open ? PROT_READ | PROT_WRITE : PROT_NONE) == 0, "mprotect: %m");
+}
+
+static void run_now(void (*f)(const void *arguments), const void *arguments)
+{
+    card_door(true);
+    f(arguments);
+    card_door(false);
+}
+
+static char *card_take(size_t bytes)
+{
+    enum { PAGE = 4096 };
+    if (!card) card = mmap(NULL, CARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(card != MAP_FAILED && card_used + bytes + PAGE < CARD_BYTES, "no addresses left");
+    char *block = card + card_used;
+    card_used += (bytes + PAGE - 1) / PAGE * PAGE;
+    return block;
+}
+
 void fake_queue(void (*f)(const void *arguments), const void *arguments, size_t bytes)
 {
     if (!recorded) {
-        f(arguments);
+        run_now(f, arguments);
         return;
     }
     struct call *c = NEW(struct call);
@@ -63,9 +91,12 @@ static cudaError_t take(void **p, size_t bytes)
 {
     NOT_IN_CAPTURE;
     if (bytes > fake_cuda.room) return *p = NULL, cudaErrorMemoryAllocation;
-    char *block = aligned_alloc(BEFORE, BEFORE + (bytes + BEFORE - 1) / BEFORE * BEFORE);
+    size_t whole = BEFORE + (bytes + BEFORE - 1) / BEFORE * BEFORE;
+    char *block = fake_cuda.guarded ? card_take(whole) : aligned_alloc(BEFORE, whole);
+    card_door(true);
     memcpy(block, &bytes, sizeof bytes);
     memset(block + BEFORE, 0xff, bytes);
+    card_door(false);
     *p = block + BEFORE;
     fake_cuda.room -= bytes;
     fake_cuda.blocks++;
@@ -76,10 +107,13 @@ static cudaError_t give(void *p)
     NOT_IN_CAPTURE;
     if (!p) return cudaSuccess;
     size_t bytes;
+    card_door(true);
     memcpy(&bytes, (char *)p - BEFORE, sizeof bytes);
+    if (fake_cuda.guarded) memset(p, 0xff, bytes); /* its addresses are not used again */
+    else free((char *)p - BEFORE);
+    card_door(false);
     fake_cuda.room += bytes;
     fake_cuda.blocks--;
-    free((char *)p - BEFORE);
     return cudaSuccess;
 }
 static cudaError_t memory_info(size_t *room, size_t *total) { return *room = *total = fake_cuda.room, cudaSuccess; }
@@ -158,7 +192,7 @@ static cudaError_t instantiate(cudaGraphExec_t *e, cudaGraph_t g, unsigned long 
 static cudaError_t launch(cudaGraphExec_t e, cudaStream_t s)
 {
     CHECK(!recorded && s, "a launch inside a capture");
-    for (const struct call *c = ((struct graph *)e)->first; c; c = c->next) c->f(c->arguments);
+    for (const struct call *c = ((struct graph *)e)->first; c; c = c->next) run_now(c->f, c->arguments);
     fake_cuda.launches++;
     return cudaSuccess;
 }

@@ -19,6 +19,7 @@ struct fake_cuda {
     struct dnn_target *target; /* when set, cuDNN is asked for a plan for this card as well */
     bool compile;              /* also for one in four of the graphs that need its compiler */
     _Atomic long served, compiled, unserved;
+    bool guarded;              /* set before the first allocation: only what runs on the card may touch its memory */
     bool wrong;                /* convolutions are a little off: the comparison must see it */
 };
 extern struct fake_cuda fake_cuda;

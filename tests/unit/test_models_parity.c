@@ -238,7 +238,7 @@ static void check_case(const char *folder, const char *name, const char *backend
     struct outcome o = {.dtype = dtype};
     const struct ops *ops = ops_find(backend, NULL);
     double start = clock_s();
-    CHECK(ops, "no backend '%s'", backend);
+    CHECK(ops && !ops->attach(0, NULL), "no backend '%s'", backend);
     snprintf(path, sizeof path, "%s/reference/net_%s.txt", folder, name);
     FILE *f = fopen(path, "r");
     CHECK(f, "%s: cannot open", path);
