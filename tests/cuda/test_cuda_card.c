@@ -9,6 +9,7 @@
 #include "ops/cuda/backend.h"
 #include "ops/cuda/plan_cache.h"
 #include "tests/tools/cuda_steps.h"
+#include "tests/tools/fake_cuda.h"
 #include "tests/tools/managed_memory.h"
 #include "tests/tools/ops_cases_kernels.h"
 #include "tests/tools/ops_cases_layers.h"
@@ -107,6 +108,9 @@ int main(int argc, char **argv)
 {
     struct error err = {0};
     bool tf32 = argc > 1 && !strcmp(argv[1], "tf32"), tune = argc > 1 && !strcmp(argv[1], "tune");
+#ifdef CARD_EMULATED /* the test itself, tried without a card */
+    fake_cuda_install();
+#endif
     setenv("CUDA_LAUNCH_BLOCKING", "1", 1); /* before CUDA is first called */
     if (!(ops = ops_cuda(&err))) {
         printf("skipped: %s\n", err.message);
