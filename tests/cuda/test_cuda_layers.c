@@ -113,6 +113,53 @@ static void test_describe(void)
     EXPECT(!ops->conv_create(&(struct conv_spec){.in_c = 8, .out_c = 8, .groups = 2, .kernel = 1, .stride = 1}, 1, true, NULL, &err), "two groups");
 }
 
+/* The network's input may be stored with its channels rounded up already. */
+static void test_input_lanes(void)
+{
+    for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
+        const struct conv_spec spec = {.in_c = 3, .out_c = 16, .in_h = 8, .in_w = 6, .kernel = 3, .stride = 2, .padding = 1, .groups = 1, .first = true, .dtype = (enum dtype)dtype};
+        struct error err = {0};
+        int lanes = dtype == DTYPE_BF16 ? 8 : 4;
+        struct conv *c = ops->conv_create(&spec, 2, true, NULL, &err);
+        size_t count = ops->conv_weight_count(c);
+        EXPECT(count == (size_t)(16 * 9 * lanes), "%zu weights", count);
+        float *x = values_normal(2 * 3 * 8 * 6, 0, 1, DTYPE_BF16), *outside = values_normal(16 * 3 * 9, 0, 1, DTYPE_BF16), *w = NEW_ARRAY(float, count);
+        float *dw[2] = {NEW_ARRAY(float, count), NEW_ARRAY(float, count)};
+        struct tensor narrow = tensor_filled(x, (struct shape){2, 3, 8, 6}, spec.dtype, LAYOUT_NHWC, 0, 0), wide = narrow, y[2];
+        wide.c_total = lanes;
+        wide.data = mem_zero(tensor_buffer_bytes(&wide));
+        tensor_from_nchw(&wide, x);
+        ops->conv_weight_import(c, w, outside);
+        for (int i = 0; i < 2; i++) {
+            y[i] = tensor_new((struct shape){2, 16, 4, 3}, spec.dtype, LAYOUT_NHWC, 0, 0);
+            ops->conv_forward(c, &y[i], i ? &wide : &narrow, w, NULL, 1);
+            ops->conv_backward_weights(c, dw[i], NULL, i ? &wide : &narrow, &y[i], 1);
+        }
+        EXPECT(!memcmp(y[0].data, y[1].data, tensor_buffer_bytes(&y[0])) && !memcmp(dw[0], dw[1], sizeof(float) * count), "rounded input gives other results");
+        EXPECT(ops->layout(spec.dtype) == LAYOUT_NHWC, "layout");
+        ops->conv_close(c);
+        tensor_delete(&narrow), tensor_delete(&wide), tensor_delete(&y[0]), tensor_delete(&y[1]);
+        mem_free(x), mem_free(outside), mem_free(w), mem_free(dw[0]), mem_free(dw[1]);
+    }
+}
+
+/* Of an image count that is met later, only what runs is asked for. */
+static void test_other_counts(void)
+{
+    const struct conv_spec spec = {.in_c = 24, .out_c = 40, .in_h = 5, .in_w = 5, .kernel = 1, .stride = 1, .groups = 1, .dtype = DTYPE_BF16};
+    struct error err = {0};
+    int before = plan_cache_counts().asked;
+    struct conv *c = ops->conv_create(&spec, 2, true, NULL, &err), *same = ops->conv_create(&spec, 2, true, c, &err);
+    EXPECT(plan_cache_counts().asked == before + 3, "%d plans", plan_cache_counts().asked - before);
+    struct tensor x = tensor_new((struct shape){3, 24, 5, 5}, DTYPE_BF16, LAYOUT_NHWC, 0, 0), y = tensor_new((struct shape){3, 40, 5, 5}, DTYPE_BF16, LAYOUT_NHWC, 0, 0);
+    float *w = NEW_ARRAY(float, ops->conv_weight_count(c));
+    ops->conv_forward(c, &y, &x, w, NULL, 1);
+    EXPECT(plan_cache_counts().asked == before + 4, "%d plans", plan_cache_counts().asked - before);
+    ops->conv_close(c), ops->conv_close(same);
+    tensor_delete(&x), tensor_delete(&y);
+    mem_free(w);
+}
+
 static void refused(const char *words, const char *hint)
 {
     struct error err = {0};
@@ -176,6 +223,8 @@ int main(int argc, char **argv)
     EXPECT(cuda_open(0, &err) == 0 && cuda_open(1, &err) == -1, "opening again");
     test_memory();
     test_describe();
+    test_input_lanes();
+    test_other_counts();
     test_recording();
     test_growing();
     test_the_cases();
