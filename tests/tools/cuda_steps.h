@@ -13,7 +13,8 @@ struct step {
     struct conv *conv;
     struct linear *linear;
     struct tensor x, y, dx, dy, logits;
-    float *arena, *gradients; /* conv weights, conv bias, linear weights, linear bias */
+    double *norm; /* 0: nothing is clipped */
+    float *momentum, *arena, *gradients; /* conv weights, conv bias, linear weights, linear bias */
     size_t bias, linear_weights, linear_bias, count;
     int bodies;
 };
@@ -46,6 +47,7 @@ static inline void step_open(struct step *s, const struct ops *ops)
     s->x = random_tensor(ops, 2, 16, 6, 5), s->y = random_tensor(ops, 2, 32, 6, 5), s->dx = random_tensor(ops, 2, 16, 6, 5), s->dy = random_tensor(ops, 2, 32, 6, 5);
     s->logits = tensor_make(ops->alloc(sizeof(float) * 12), 2, 6, 1, 1, DTYPE_F32, LAYOUT_NHWC);
     s->arena = ops->alloc(sizeof(float) * s->count), s->gradients = ops->alloc(sizeof(float) * s->count);
+    s->momentum = ops->alloc(sizeof(float) * s->count), s->norm = ops->alloc(sizeof(double));
     float *v = values_normal(s->count, 0, 0.1, DTYPE_F32);
     ops->upload(s->arena, v, sizeof(float) * s->count);
     mem_free(v);
@@ -54,7 +56,7 @@ static inline void step_open(struct step *s, const struct ops *ops)
 static inline void step_close(struct step *s)
 {
     const struct ops *ops = s->ops;
-    void *all[] = {s->x.data, s->y.data, s->dx.data, s->dy.data, s->logits.data, s->arena, s->gradients};
+    void *all[] = {s->x.data, s->y.data, s->dx.data, s->dy.data, s->logits.data, s->arena, s->gradients, s->momentum, s->norm};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) ops->free(all[i]);
     ops->conv_close(s->conv), ops->linear_close(s->linear);
 }
@@ -71,7 +73,7 @@ static inline void step_body(void *context)
     ops->linear_backward_data(s->linear, &s->dy, &s->logits, linear_weights, 1);
     ops->conv_backward_weights(s->conv, s->gradients, s->gradients + s->bias, &s->x, &s->dy, 1);
     ops->conv_backward_data(s->conv, &s->dx, &s->dy, s->arena, 1);
-    ops->update(s->arena, NULL, NULL, s->gradients, (int64_t)s->count, NULL, &(struct optim_now){.step = 1e-4F}, NULL);
+    ops->update(s->arena, s->momentum, NULL, s->gradients, (int64_t)s->count, &(struct optim_spec){.kind = OPTIM_SGD}, &(struct optim_now){.step = 1e-4F}, s->norm);
 }
 
 /* The arena after `count` steps (mem_free), of which the convolution's weights are the first STEP_WEIGHTS; `set`: with a bf16 twin of it. */
