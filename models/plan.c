@@ -59,10 +59,16 @@ static void slot_use(struct plan *p, int slot, int time)
     if (time > b->last) b->last = time;
 }
 
+/* Channels of a buffer in memory. */
+static int buffer_channels(const struct network *n, int root)
+{
+    return root == n->g->input ? n->o.ops->input_channels(n->o.dtype) : n->g->values[root].c;
+}
+
 static size_t value_bytes(const struct network *n, const struct plan *p, int value)
 {
     const struct value *v = &n->g->values[value];
-    struct tensor t = tensor_make(NULL, p->images, v->c, v->h, v->w, value_dtype(n, value), value_layout(n, value));
+    struct tensor t = tensor_make(NULL, p->images, buffer_channels(n, value), v->h, v->w, value_dtype(n, value), value_layout(n, value));
     return tensor_buffer_bytes(&t);
 }
 
@@ -226,9 +232,9 @@ void *network_slot(const struct network *n, const struct plan *p, int slot, int 
 
 struct tensor network_view(const struct network *n, const struct plan *p, int value, int slot, int shard, int images)
 {
-    const struct value *v = &n->g->values[value], *root = &n->g->values[value_root(n->g, value)];
+    const struct value *v = &n->g->values[value];
     if (slot == NONE) slot = p->activation[value];
-    struct tensor t = tensor_make(NULL, images, root->c, v->h, v->w, value_dtype(n, value), value_layout(n, value));
+    struct tensor t = tensor_make(NULL, images, buffer_channels(n, value_root(n->g, value)), v->h, v->w, value_dtype(n, value), value_layout(n, value));
     t.data = n->arena ? network_slot(n, p, slot, shard) : NULL;
     t.c = v->c;
     t.c_offset = v->c_offset;

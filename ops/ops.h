@@ -64,6 +64,7 @@ struct ops {
     int (*attach)(int device, struct error *err);
     enum layout (*layout)(enum dtype dtype);
     enum layout (*input_layout)(enum dtype dtype); /* of the network's input (N, 3, H, W), which `input` fills */
+    int (*input_channels)(enum dtype dtype); /* of its buffer: 3, or more of which the others are 0 */
     bool (*has)(enum dtype dtype); /* false: this machine cannot, or not faster than f32 would be */
 
     /* ---- memory ---- */

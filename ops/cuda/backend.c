@@ -137,7 +137,7 @@ static void update(float *parameters, float *m, float *v, const float *gradients
 static const struct ops table = {
     .name = "cuda",
     .open = backend_open, .layout = layout, .input_layout = layout, .has = has,
-    .attach = attach, .zero = device_zero, .pictures = pictures,
+    .attach = attach, .input_channels = input_channels, .zero = device_zero, .pictures = pictures,
     .alloc = device_alloc, .free = device_free, .room = device_room, .upload = device_upload, .download = device_download, .copy = device_copy,
     .parameters_set = device_parameters_set, .replay = device_replay, .recording_free = device_recording_free,
     .tree_sum = tree_sum, .tree_sum_double = tree_sum_double, .narrow = narrow,

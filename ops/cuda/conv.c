@@ -47,29 +47,30 @@ static bool step_wanted(const struct conv *c, enum step step)
     return step == STEP_FORWARD || (c->training && !(step == STEP_DATA && c->s.first));
 }
 
-static struct conv_plans *plans_open(const struct conv *c, int n, struct error *err)
+static int step_ask(const struct conv *c, struct conv_plans *p, enum step step, struct error *err)
 {
-    const struct conv_place place = {.spec = c->s, .n = n};
-    struct conv_plans *p = NEW(struct conv_plans);
-    p->n = n;
-    for (int step = 0; step < STEPS; step++) {
-        if (!step_wanted(c, (enum step)step)) continue;
-        p->of[step] = plan_ask(conv_graph(&place, fusion_of(c, (enum step)step)), &c->limits, err);
-        if (p->of[step]) continue;
-        mem_free(p);
-        return NULL;
+    const struct conv_place place = {.spec = c->s, .n = p->n};
+    if (!p->of[step]) p->of[step] = plan_ask(conv_graph(&place, fusion_of(c, step)), &c->limits, err);
+    return p->of[step] ? 0 : -1;
+}
+
+/* An image count, with no plans yet. */
+static struct conv_plans *plans_for(struct conv *c, int n)
+{
+    struct conv_plans **end = &c->plans;
+    while (*end && (*end)->n != n) end = &(*end)->next;
+    if (!*end) {
+        *end = NEW(struct conv_plans);
+        (*end)->n = n;
     }
-    return p;
+    return *end;
 }
 
 static const struct dnn_plan *plan_for(struct conv *c, int n, enum step step)
 {
-    struct conv_plans **end = &c->plans;
+    struct conv_plans *p = plans_for(c, n);
     struct error err = {0};
-    while (*end && (*end)->n != n) end = &(*end)->next;
-    if (!*end && !(*end = plans_open(c, n, &err))) die_error(&err);
-    ASSERT((*end)->of[step]);
-    const struct dnn_plan *plan = plan_wait((*end)->of[step], &err);
+    const struct dnn_plan *plan = step_ask(c, p, step, &err) ? NULL : plan_wait(p->of[step], &err);
     if (plan) return plan;
     error_prefix(&err, "convolution %d -> %d channels, %dx%d pixels, kernel %d, stride %d, %d images, %s", c->s.in_c, c->s.out_c, c->s.in_h, c->s.in_w,
                  c->s.kernel, c->s.stride, n, conv_fusion_names[fusion_of(c, step)]);
@@ -109,10 +110,12 @@ struct conv *cuda_conv_create(const struct conv_spec *spec, int n, bool training
     c->out_w = conv_out_size(spec->in_w, spec->kernel, spec->stride, spec->padding);
     c->limits = limits_of(spec->dtype);
     ASSERT(!like || cuda_conv_weight_count(like) == cuda_conv_weight_count(c)); /* the stored order depends on the spec alone */
-    if (is_depthwise(c) || n < 1) return c;
-    if ((c->plans = plans_open(c, n, err))) return c;
-    mem_free(c);
-    return NULL;
+    for (int step = 0; step < STEPS && !is_depthwise(c) && n > 0; step++) {
+        if (!step_wanted(c, (enum step)step) || step_ask(c, plans_for(c, n), (enum step)step, err) == 0) continue;
+        cuda_conv_close(c);
+        return NULL;
+    }
+    return c;
 }
 
 void cuda_conv_close(struct conv *c)

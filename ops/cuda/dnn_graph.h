@@ -71,7 +71,7 @@ struct dnn_limits {
     int64_t workspace;  /* bytes */
     bool deterministic; /* only engines that give the same bits each time */
     bool tensor_cores;  /* only engines on tensor cores */
-    bool exact;         /* only engines that multiply f32 as f32: no TF32, no narrower inputs */
+    bool exact;         /* only engines that sum products of f32 in f32, as the definition does: no TF32, no transforms */
     bool no_compilation;/* only engines that are ready in the library: plans in milliseconds */
 };
 struct dnn_plan {
@@ -79,7 +79,7 @@ struct dnn_plan {
     int64_t workspace;
     int engine;         /* cuDNN's number of it */
     bool tensor_cores, deterministic, compiled; /* compiled: by the runtime compiler, for this card */
-    bool narrow;        /* multiplies in a narrower type than that of its operands */
+    bool inexact;       /* narrower factors or sums, or by way of a transform (FFT, Winograd) */
 };
 /* The first configuration within the limits, in the order of cuDNN's heuristics (mode A, then fallback). */
 int dnn_plan_find(struct dnn_plan *plan, struct dnn_graph *g, const struct dnn_target *t, const struct dnn_limits *limits, struct error *err);

@@ -114,7 +114,9 @@ static bool read_engine(struct dnn_plan *plan, descriptor config)
     plan->engine = (int)index;
     plan->tensor_cores = has_note(numbers, sizeof *numbers, number_count, CUDNN_NUMERICAL_NOTE_TENSOR_CORE);
     plan->deterministic = !has_note(numbers, sizeof *numbers, number_count, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC);
-    plan->narrow = has_note(numbers, sizeof *numbers, number_count, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS);
+    static const int inexact[] = {CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS, CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION, CUDNN_NUMERICAL_NOTE_FFT,
+                                  CUDNN_NUMERICAL_NOTE_WINOGRAD};
+    for (int i = 0; i < 4; i++) plan->inexact |= has_note(numbers, sizeof *numbers, number_count, inexact[i]);
     plan->compiled = has_note(behaviour, sizeof *behaviour, behaviour_count, CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION);
     drop(&engine);
     return fine;
@@ -129,7 +131,7 @@ static bool compiled_but_not_loaded(void)
 static bool within(const struct dnn_plan *plan, const struct dnn_limits *limits)
 {
     return (!limits->deterministic || plan->deterministic) && (!limits->tensor_cores || plan->tensor_cores) &&
-           (!limits->no_compilation || !plan->compiled) && (!limits->exact || (!plan->tensor_cores && !plan->narrow));
+           (!limits->no_compilation || !plan->compiled) && (!limits->exact || (!plan->tensor_cores && !plan->inexact));
 }
 
 static bool try_config(struct dnn_plan *plan, descriptor config, const struct dnn_target *t, const struct dnn_limits *limits)
@@ -194,7 +196,7 @@ char *dnn_plan_save(const struct dnn_plan *plan, struct error *err)
     }
     char *json = json_of(plan->descriptor, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, "the plan as text", err);
     if (!json) return NULL;
-    char *body = mem_format("%d %d %d %d %d\n%s", plan->engine, plan->tensor_cores, plan->deterministic, plan->compiled, plan->narrow, json);
+    char *body = mem_format("%d %d %d %d %d\n%s", plan->engine, plan->tensor_cores, plan->deterministic, plan->compiled, plan->inexact, json);
     char *text = mem_format("ladnn-plan 1 %zu %08x\n%s", strlen(body), (unsigned)crc32c(0, body, strlen(body)), body);
     mem_free(body);
     mem_free(json);

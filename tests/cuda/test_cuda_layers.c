@@ -8,6 +8,7 @@
 #include "ops/cuda/dnn_graph.h"
 #include "ops/cuda/plan_cache.h"
 #include "tests/cuda/emulator.h"
+#include "tests/tools/cuda_steps.h"
 #include "tests/tools/fake_cuda.h"
 #include "tests/tools/ops_cases_kernels.h"
 #include "tests/tools/ops_cases_layers.h"
@@ -38,109 +39,19 @@ static void test_the_cases(void)
     fake_cuda.wrong = false;
 }
 
-/* ---- one layer with its parameters in an arena ---- */
-
-struct step {
-    struct conv *conv;
-    struct linear *linear;
-    struct tensor x, y, dx, dy, logits;
-    float *m;
-    struct optim_now *now;
-    double *norm;
-    float *arena, *gradients; /* conv weights, conv bias, linear weights, linear bias */
-    size_t bias, linear_weights, linear_bias, count;
-    int bodies;
-};
-
-static struct tensor random_tensor(int n, int c, int h, int w)
-{
-    struct tensor t = tensor_make(NULL, n, c, h, w, DTYPE_BF16, LAYOUT_NHWC);
-    t.data = ops->alloc(tensor_buffer_bytes(&t));
-    float *v = values_normal((size_t)n * (size_t)c * (size_t)h * (size_t)w, 0, 1, DTYPE_BF16);
-    tensor_from_nchw(&t, v);
-    mem_free(v);
-    return t;
-}
-
-static size_t round16(size_t count) { return (count + 15) / 16 * 16; }
-
-static void step_open(struct step *s)
-{
-    const struct conv_spec conv = {.in_c = 16, .out_c = 32, .in_h = 6, .in_w = 5, .kernel = 3, .stride = 1, .padding = 1, .groups = 1, .bias = true,
-                                   .relu = true, .dtype = DTYPE_BF16};
-    const struct linear_spec linear = {.in_c = 32, .in_h = 6, .in_w = 5, .out_c = 6, .x_dtype = DTYPE_BF16, .y_dtype = DTYPE_F32, .x_layout = LAYOUT_NHWC};
-    struct error err = {0};
-    *s = (struct step){.conv = ops->conv_create(&conv, 2, true, NULL, &err), .linear = ops->linear_create(&linear, 2, true, NULL, &err)};
-    CHECK(s->conv && s->linear, "%s", err.message);
-    s->bias = round16(ops->conv_weight_count(s->conv)), s->linear_weights = s->bias + 32;
-    s->linear_bias = s->linear_weights + round16(ops->linear_weight_count(s->linear)), s->count = s->linear_bias + 16;
-    s->x = random_tensor(2, 16, 6, 5), s->y = random_tensor(2, 32, 6, 5), s->dx = random_tensor(2, 16, 6, 5), s->dy = random_tensor(2, 32, 6, 5);
-    s->logits = tensor_make(ops->alloc(sizeof(float) * 12), 2, 6, 1, 1, DTYPE_F32, LAYOUT_NHWC);
-    s->arena = ops->alloc(sizeof(float) * s->count), s->gradients = ops->alloc(sizeof(float) * s->count);
-    s->m = ops->alloc(sizeof(float) * s->count), s->now = ops->alloc(sizeof *s->now), s->norm = ops->alloc(sizeof *s->norm);
-    ops->zero(s->m, sizeof(float) * s->count);
-    ops->upload(s->now, &(struct optim_now){.step = 1e-4F}, sizeof *s->now);
-    float *v = values_normal(s->count, 0, 0.1, DTYPE_F32);
-    ops->upload(s->arena, v, sizeof(float) * s->count);
-    mem_free(v);
-}
-
-static void step_close(struct step *s)
-{
-    void *all[] = {s->x.data, s->y.data, s->dx.data, s->dy.data, s->logits.data, s->arena, s->gradients, s->m, s->now, s->norm};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) ops->free(all[i]);
-    ops->conv_close(s->conv), ops->linear_close(s->linear);
-}
-
-static void step_body(void *context)
-{
-    static const struct optim_spec sgd = {.kind = OPTIM_SGD};
-    struct step *s = context;
-    const float *bias = s->arena + s->bias, *linear_weights = s->arena + s->linear_weights, *linear_bias = s->arena + s->linear_bias;
-    s->bodies++;
-    ops->conv_forward(s->conv, &s->y, &s->x, s->arena, bias, 1);
-    ops->linear_forward(s->linear, &s->logits, &s->y, linear_weights, linear_bias, 1);
-    ops->linear_backward_weights(s->linear, s->gradients + s->linear_weights, s->gradients + s->linear_bias, &s->y, &s->logits, 1);
-    ops->linear_backward_data(s->linear, &s->dy, &s->logits, linear_weights, 1);
-    ops->conv_backward_weights(s->conv, s->gradients, s->gradients + s->bias, &s->x, &s->dy, 1);
-    ops->conv_backward_data(s->conv, &s->dx, &s->dy, s->arena, 1);
-    ops->norm_of(s->norm, s->gradients, (int64_t)s->count);
-    ops->update(s->arena, s->m, NULL, s->gradients, (int64_t)s->count, &sgd, s->now, s->norm);
-}
-
-/* The arena after a few steps; `set`: with a bf16 twin of it. */
-static float *steps(int count, bool set, bool capture, int *bodies)
-{
-    struct step s;
-    struct recording *r = NULL;
-    values_seed(5);
-    step_open(&s);
-    if (set) ops->parameters_set(s.arena, (int64_t)s.count, DTYPE_BF16);
-    EXPECT(!set || device_bf16_of(s.arena + 17) == device_bf16_of(s.arena) + 17, "the twin's places");
-    EXPECT(!device_bf16_of(s.arena + s.count) && !device_bf16_of(s.arena - 1), "a twin outside of the arena");
-    device_set_capture(capture);
-    for (int i = 0; i < count; i++) ops->replay(&r, step_body, &s);
-    float *arena = NEW_ARRAY(float, s.count);
-    ops->download(arena, s.arena, sizeof(float) * s.count);
-    *bodies = s.bodies;
-    ops->parameters_set(NULL, 0, DTYPE_F32);
-    ops->recording_free(r);
-    device_set_capture(true);
-    step_close(&s);
-    return arena;
-}
+/* ---- recordings ---- */
 
 static void test_recording(void)
 {
-    enum { STEPS = 5, COUNT = 32 * 9 * 16 };
+    enum { STEPS = 5, COUNT = STEP_WEIGHTS };
     int bodies;
     long captures = fake_cuda.captures, launches = fake_cuda.launches;
-    float *plain = steps(STEPS, true, false, &bodies);
+    float *plain = steps(ops, STEPS, true, false, &bodies);
     EXPECT(bodies == STEPS && fake_cuda.captures == captures, "captured although it is off");
-    float *recorded = steps(STEPS, true, true, &bodies);
+    float *recorded = steps(ops, STEPS, true, true, &bodies);
     EXPECT(bodies == 2 && fake_cuda.captures == captures + 1 && fake_cuda.launches == launches + STEPS - 1, "%d bodies, %ld captures, %ld launches",
            bodies, fake_cuda.captures - captures, fake_cuda.launches - launches);
-    float *without = steps(STEPS, false, true, &bodies), *less = steps(STEPS - 1, true, true, &bodies);
+    float *without = steps(ops, STEPS, false, true, &bodies), *less = steps(ops, STEPS - 1, true, true, &bodies);
     EXPECT(!memcmp(plain, recorded, sizeof(float) * COUNT), "a recorded step does other things");
     EXPECT(!memcmp(plain, without, sizeof(float) * COUNT), "the bf16 twin is not what rounding gives");
     EXPECT(memcmp(plain, less, sizeof(float) * COUNT), "the last step did nothing");
@@ -201,6 +112,53 @@ static void test_describe(void)
     EXPECT(strlen(text) == 7 || !strcmp(text, "cuDNN 7"), "%s", text);
     ops->conv_close(c), ops->conv_close(NULL), ops->linear_close(NULL);
     EXPECT(!ops->conv_create(&(struct conv_spec){.in_c = 8, .out_c = 8, .groups = 2, .kernel = 1, .stride = 1}, 1, true, NULL, &err), "two groups");
+}
+
+/* The network's input may be stored with its channels rounded up already. */
+static void test_input_lanes(void)
+{
+    for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
+        const struct conv_spec spec = {.in_c = 3, .out_c = 16, .in_h = 8, .in_w = 6, .kernel = 3, .stride = 2, .padding = 1, .groups = 1, .first = true, .dtype = (enum dtype)dtype};
+        struct error err = {0};
+        int lanes = dtype == DTYPE_BF16 ? 8 : 4;
+        struct conv *c = ops->conv_create(&spec, 2, true, NULL, &err);
+        size_t count = ops->conv_weight_count(c);
+        EXPECT(count == (size_t)(16 * 9 * lanes), "%zu weights", count);
+        float *x = values_normal(2 * 3 * 8 * 6, 0, 1, DTYPE_BF16), *outside = values_normal(16 * 3 * 9, 0, 1, DTYPE_BF16), *w = NEW_ARRAY(float, count);
+        float *dw[2] = {NEW_ARRAY(float, count), NEW_ARRAY(float, count)};
+        struct tensor narrow = tensor_filled(x, (struct shape){2, 3, 8, 6}, spec.dtype, LAYOUT_NHWC, 0, 0), wide = narrow, y[2];
+        wide.c_total = lanes;
+        wide.data = mem_zero(tensor_buffer_bytes(&wide));
+        tensor_from_nchw(&wide, x);
+        ops->conv_weight_import(c, w, outside);
+        for (int i = 0; i < 2; i++) {
+            y[i] = tensor_new((struct shape){2, 16, 4, 3}, spec.dtype, LAYOUT_NHWC, 0, 0);
+            ops->conv_forward(c, &y[i], i ? &wide : &narrow, w, NULL, 1);
+            ops->conv_backward_weights(c, dw[i], NULL, i ? &wide : &narrow, &y[i], 1);
+        }
+        EXPECT(!memcmp(y[0].data, y[1].data, tensor_buffer_bytes(&y[0])) && !memcmp(dw[0], dw[1], sizeof(float) * count), "rounded input gives other results");
+        EXPECT(ops->layout(spec.dtype) == LAYOUT_NHWC, "layout");
+        ops->conv_close(c);
+        tensor_delete(&narrow), tensor_delete(&wide), tensor_delete(&y[0]), tensor_delete(&y[1]);
+        mem_free(x), mem_free(outside), mem_free(w), mem_free(dw[0]), mem_free(dw[1]);
+    }
+}
+
+/* Of an image count that is met later, only what runs is asked for. */
+static void test_other_counts(void)
+{
+    const struct conv_spec spec = {.in_c = 24, .out_c = 40, .in_h = 5, .in_w = 5, .kernel = 1, .stride = 1, .groups = 1, .dtype = DTYPE_BF16};
+    struct error err = {0};
+    int before = plan_cache_counts().asked;
+    struct conv *c = ops->conv_create(&spec, 2, true, NULL, &err), *same = ops->conv_create(&spec, 2, true, c, &err);
+    EXPECT(plan_cache_counts().asked == before + 3, "%d plans", plan_cache_counts().asked - before);
+    struct tensor x = tensor_new((struct shape){3, 24, 5, 5}, DTYPE_BF16, LAYOUT_NHWC, 0, 0), y = tensor_new((struct shape){3, 40, 5, 5}, DTYPE_BF16, LAYOUT_NHWC, 0, 0);
+    float *w = NEW_ARRAY(float, ops->conv_weight_count(c));
+    ops->conv_forward(c, &y, &x, w, NULL, 1);
+    EXPECT(plan_cache_counts().asked == before + 4, "%d plans", plan_cache_counts().asked - before);
+    ops->conv_close(c), ops->conv_close(same);
+    tensor_delete(&x), tensor_delete(&y);
+    mem_free(w);
 }
 
 static void refused(const char *words, const char *hint)
@@ -267,6 +225,8 @@ int main(int argc, char **argv)
     EXPECT(cuda_open(0, &err) == 0 && cuda_open(1, &err) == -1, "opening again");
     test_memory();
     test_describe();
+    test_input_lanes();
+    test_other_counts();
     test_recording();
     test_growing();
     test_the_cases();

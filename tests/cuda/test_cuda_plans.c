@@ -64,7 +64,7 @@ static void ask(struct tally *t, const struct conv_place *place, enum conv_fusio
            s->in_h, s->kernel, s->kernel, s->stride, place->x_buffer_c, place->y_buffer_c, place->n, err.message);
     if (!status) {
         EXPECT(plan.deterministic && plan.workspace <= limits->workspace && (plan.tensor_cores || !limits->tensor_cores) &&
-                   (!limits->exact || !(plan.tensor_cores || plan.narrow)), "engine %d", plan.engine);
+                   (!limits->exact || !(plan.tensor_cores || plan.inexact)), "engine %d", plan.engine);
         t->compiled += plan.compiled;
         t->workspace = plan.workspace > t->workspace ? plan.workspace : t->workspace;
         dnn_plan_close(&plan);

@@ -116,6 +116,8 @@ static cudaError_t give(void *p)
     fake_cuda.blocks--;
     return cudaSuccess;
 }
+/* Never given back: tests keep what they took. */
+static cudaError_t take_managed(void **p, size_t bytes, unsigned flags) { return *p = aligned_alloc(BEFORE, bytes), flags == cudaMemAttachGlobal ? cudaSuccess : cudaErrorInvalidValue; }
 static cudaError_t memory_info(size_t *room, size_t *total) { return *room = *total = fake_cuda.room, cudaSuccess; }
 static cudaError_t take_pinned(void **p, size_t bytes, unsigned flags)
 {
@@ -220,7 +222,7 @@ void fake_cuda_install(void)
     cuda = (struct cuda_calls){
         .cudaGetErrorString = error_string, .cudaGetLastError = last_error, .cudaDriverGetVersion = driver_version,
         .cudaRuntimeGetVersion = runtime_version, .cudaGetDeviceCount = device_count, .cudaSetDevice = set_device,
-        .cudaGetDeviceProperties = properties, .cudaMalloc = take, .cudaFree = give, .cudaMemGetInfo = memory_info, .cudaHostAlloc = take_pinned,
+        .cudaGetDeviceProperties = properties, .cudaMalloc = take, .cudaMallocManaged = take_managed, .cudaFree = give, .cudaMemGetInfo = memory_info, .cudaHostAlloc = take_pinned,
         .cudaFreeHost = give_pinned, .cudaMemcpyAsync = copy, .cudaMemsetAsync = set, .cudaStreamCreateWithFlags = stream_create,
         .cudaStreamDestroy = stream_destroy, .cudaStreamSynchronize = stream_wait, .cudaEventCreateWithFlags = event_create,
         .cudaEventDestroy = event_destroy, .cudaEventRecord = event_record, .cudaEventSynchronize = event_wait, .cudaEventElapsedTime = elapsed,
