@@ -105,14 +105,14 @@ static void share_statistics(void *context, double *sums, int count)
 {
     struct trainer *t = context;
     double start = clock_s();
-    comm_sum_double(t->comm, sums, count, "batch statistics");
+    reduce_statistics(t->reduce, sums, count);
     t->comm_s += clock_s() - start;
 }
 
 static void gradients_ready(void *context, int64_t end)
 {
     struct trainer *t = context;
-    buckets_ready(t->buckets, end);
+    reduce_ready(t->reduce, end);
 }
 
 /* Loss and its gradient per virtual shard, summed over this rank's shards in the tree's order. */
@@ -136,7 +136,7 @@ static void queue_step(void *context)
     network_forward(t->net, &t->pass);
     queue_loss(t);
     network_backward(t->net, &t->pass);
-    t->comm_s += buckets_wait(t->buckets);
+    t->comm_s += reduce_wait(t->reduce);
     optim_queue(&t->optim, network_parameters(t->net), network_gradients(t->net));
 }
 
@@ -193,7 +193,7 @@ int train_step(struct trainer *t, struct loss_sums *loss, double *gradient_norm,
     t->pass.share = t->c.sync_bn && comm_size(t->comm) > 1 ? share_statistics : NULL;
     t->pass.ready = gradients_ready;
     optim_prepare(&t->optim, optim_lr(&t->c.optim, t->at.epoch));
-    if (t->c.capture)
+    if (t->c.capture && reduce_may_be_recorded(t->reduce))
         t->c.ops->replay(&t->recording[t->pass.total_images < t->c.batch], queue_step, t);
     else
         queue_step(t);

@@ -57,7 +57,8 @@ static int open_network(struct trainer *t, struct error *err)
     int64_t count = network_arena_count(t->net);
     int room = per_shard * t->local_shards;
     if (optim_open(&t->optim, t->c.ops, &t->c.optim, count, err)) return -1;
-    t->buckets = buckets_open(t->comm, network_gradients(t->net), count, t->c.bucket_bytes, t->c.deterministic, t->c.overlap);
+    t->reduce = reduce_open(t->comm, t->c.ops, network_gradients(t->net), count,
+                            &(struct reduce_options){t->c.bucket_bytes, t->c.deterministic, t->c.overlap});
     t->shard = NEW_ARRAY(struct network_shard, t->local_shards);
     t->row_key = NEW_ARRAY(uint64_t, room);
     t->labels = NEW_ARRAY(float, room * LOSS_TARGETS);
@@ -262,7 +263,7 @@ void trainer_close(struct trainer *t)
     loader_close(t->train_loader);
     resident_close(t->resident);
     pixel_cache_close(t->c.loader.cache);
-    buckets_close(t->buckets);
+    reduce_close(t->reduce);
     close_step(t);
     network_close(t->net);
     graph_close(t->graph);

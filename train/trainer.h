@@ -6,7 +6,6 @@
  */
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
-#include "dist/buckets.h"
 #include "dist/comm.h"
 #include "io/load/loader.h"
 #include "io/shard/shard.h"
@@ -14,6 +13,7 @@
 #include "models/network.h"
 #include "train/config.h"
 #include "train/metrics.h"
+#include "train/reduce.h"
 #include "train/resident.h"
 #include "train/run_folder.h"
 
@@ -35,7 +35,7 @@ struct trainer {
     struct graph *graph;
     struct network *net;
     struct optim optim;
-    struct buckets *buckets;
+    struct reduce *reduce;
     struct resident *resident;   /* the training pictures, when the backend samples them; else */
     struct loader *train_loader;
     struct run_folder *run; /* rank 0, else NULL */

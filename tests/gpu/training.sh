@@ -3,6 +3,7 @@
 # continuation; pictures sampled on the card or on the host; a checkpoint that the CPU continues.
 # Usage: training.sh PROGRAM WORK-FOLDER [emulated]     emulated: on a card that is not there, with small pictures
 set -uo pipefail
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 program=$1 work=$2
 size=224 stored=256 scale=0.15 batch=16
 [ "${3:-}" = emulated ] && size=32 stored=40 scale=0.04 batch=8
@@ -44,5 +45,12 @@ hold "fp32 takes the course of the CPU" close fp32 cpu 0.02
 on cuda crossed --set train.precision=fp32 --set train.max_steps=3
 hold "a checkpoint of the GPU is continued on the CPU" on cpu crossed --set train.precision=fp32
 hold "to where the others end" close crossed cpu 0.02
+ranks() { # folder, ranks: they share the one card
+  quiet mpirun --oversubscribe --bind-to none -np "$2" "$program" train --data "$work/shards" --out "$work/$1" --set train.backend=cuda \
+    --set train.batch=$batch --set augment.size=$size --set model.backbone=resnet18 --set train.epochs=2 --set train.deterministic=true \
+    --set train.virtual_shards=2 --set dist.backend=mpi
+}
+ranks one 1 && ranks two 2
+hold "two ranks give the bits of one" same one two
 [ $failed = 0 ] && echo "training on the GPU: all held" || tail -n 5 "$work/log"
 exit $failed

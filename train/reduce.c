@@ -1,0 +1,75 @@
+/* reduce.c - see reduce.h. */
+#include "train/reduce.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+struct reduce {
+    struct comm *comm;
+    const struct ops *ops;
+    float *gradients;  /* in the backend's memory */
+    int64_t count;
+    struct buckets *buckets; /* NULL: a rank alone */
+    float *staged;     /* gradients on the host; NULL: they are there already */
+    double *sums;      /* statistics on the host, (sums_room) */
+    int sums_room;
+};
+
+struct reduce *reduce_open(struct comm *c, const struct ops *ops, float *gradients, int64_t count, const struct reduce_options *options)
+{
+    struct reduce *r = NEW(struct reduce);
+    *r = (struct reduce){.comm = c, .ops = ops, .gradients = gradients, .count = count};
+    if (comm_size(c) == 1) return r;
+    if (!ops->on_host) r->staged = mem_alloc(sizeof(float) * (size_t)count);
+    r->buckets = buckets_open(c, r->staged ? r->staged : gradients, count, options->bucket_bytes, options->fixed_order, options->overlap && !r->staged);
+    return r;
+}
+
+void reduce_close(struct reduce *r)
+{
+    if (!r) return;
+    buckets_close(r->buckets);
+    mem_free(r->staged);
+    mem_free(r->sums);
+    mem_free(r);
+}
+
+bool reduce_may_be_recorded(const struct reduce *r) { return !r->staged; }
+
+/* Statistics of a card on the host, and back. */
+static void staged_statistics(struct reduce *r, double *sums, int count)
+{
+    size_t bytes = sizeof(double) * (size_t)count;
+    if (count > r->sums_room) {
+        mem_free(r->sums);
+        r->sums = mem_alloc(bytes);
+        r->sums_room = count;
+    }
+    r->ops->download(r->sums, sums, bytes);
+    comm_sum_double(r->comm, r->sums, count, "batch statistics");
+    r->ops->upload(sums, r->sums, bytes);
+}
+
+void reduce_statistics(struct reduce *r, double *sums, int count)
+{
+    if (r->staged)
+        staged_statistics(r, sums, count);
+    else
+        comm_sum_double(r->comm, sums, count, "batch statistics");
+}
+
+void reduce_ready(struct reduce *r, int64_t end)
+{
+    if (r->buckets && !r->staged) buckets_ready(r->buckets, end);
+}
+
+double reduce_wait(struct reduce *r)
+{
+    double start = clock_s();
+    size_t bytes = sizeof(float) * (size_t)r->count;
+    if (!r->buckets) return 0;
+    if (r->staged) r->ops->download(r->staged, r->gradients, bytes);
+    buckets_wait(r->buckets);
+    if (r->staged) r->ops->upload(r->gradients, r->staged, bytes);
+    return clock_s() - start;
+}
