@@ -52,6 +52,10 @@ const struct setting_row settings_table[] = {
     {"optim.cosine_period", INT, "10", 1, 100000, 0, "epochs from the highest to the lowest rate (T_max)"},
     {"optim.clip_norm", FLOAT, "0", 0, 1e9, 0, "largest L2 norm of the whole gradient; 0 = off"},
 
+    /* gpu: train.backend, bench.backend or eval.backend = cuda */
+    {"gpu.tune", INT, "4", 1, 64, 0, "engines of cuDNN that are timed for each convolution; 1 = its first choice (always when deterministic)"},
+    {"gpu.tf32", BOOL, "false", 0, 0, 0, "fp32: products with 10 bits of mantissa, on tensor cores"},
+
     /* augment: what happens to a training image */
     {"augment.recipe", CHOICE, "affine", 0, 0, "affine|crop|none", "affine (LA-DNN), random crop (He 2020), or resize only"},
     {"augment.size", INT, "224", 32, 1024, 0, "pixels a side of the network's input"},
@@ -118,6 +122,7 @@ const struct setting_row settings_table[] = {
     {"eval.split", CHOICE, "test", 0, 0, "train|val|test", "split to evaluate"},
     {"eval.out", STRING, "", 0, 0, 0, "folder for predictions.csv; none = standard output has the metrics only"},
     {"eval.batch", INT, "16", 1, 65536, 0, "images per step and rank"},
+    {"eval.backend", CHOICE, "run", 0, 0, "run|cpu|cuda|ref", "what computes; run = what the run was trained on"},
     {"eval.threads", INT, "0", 0, 4096, 0, "compute threads per rank; 0 = cores of the node / ranks on it"},
 
     /* bench: speed of this machine */

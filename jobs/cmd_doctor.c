@@ -25,7 +25,7 @@ struct finding {
     const char *name;
     bool found, required;
     char what[400]; /* version, size, path */
-    char how[200];  /* how to get it, or what to watch; empty when all is well */
+    char how[400];  /* how to get it, or what to watch; empty when all is well */
 };
 struct report {
     int count;
@@ -187,25 +187,11 @@ static void look_slurm(struct report *r)
 
 static void look_gpu(struct report *r)
 {
-    static const char not_built[] = "the GPU path is not built yet";
-    static const char *const library[][3] = {
-        {"GPU driver", "libcuda.so.1", "NVIDIA's driver, on a machine with a GPU"},
-        {"NCCL", "libnccl.so.2", "apt-get install libnccl2, or module load nccl"},
-        {"cuDNN", "libcudnn.so.9", "NVIDIA's cuDNN, or module load cudnn"}};
-    for (size_t i = 0; i < sizeof library / sizeof library[0]; i++) {
-        struct finding *f = add_row(r, library[i][0], false);
-        void *handle = dlopen(library[i][1], RTLD_LAZY | RTLD_LOCAL);
-        if (!handle && !strcmp(library[i][0], "cuDNN")) handle = dlopen("libcudnn.so.8", RTLD_LAZY | RTLD_LOCAL);
-        f->found = handle != NULL;
-        SAY(f->what, "not used: %s", not_built);
-        SAY(f->how, "%s", handle ? "" : library[i][2]);
-        if (handle) dlclose(handle);
-    }
-    char **names;
-    int gpus;
-    if (folder_list(&names, &gpus, "/proc/driver/nvidia/gpus", NULL)) return;
-    SAY(add_row(r, "GPUs", false)->what, "%d, not used: %s", gpus, not_built);
-    folder_list_free(names, gpus);
+    struct finding *f = add_row(r, "GPU", false);
+    struct error err = {0};
+    f->found = accelerator_look(f->what, sizeof f->what, &err) == 0;
+    if (f->found) return;
+    SAY(f->how, "%.200s: %.190s", err.message, err.hint);
 }
 
 static const char *file_system_name(unsigned type)

@@ -52,6 +52,11 @@ struct norm_memory { /* of one normalisation: c values each */
     const float *gamma, *beta;
 };
 
+struct ops_tuning { /* of the accelerator; nothing for ref and cpu */
+    int candidates; /* implementations of a convolution to choose from by the clock; 1: the library's first choice, the same each time */
+    bool tf32;      /* f32 products with 10 bits of mantissa */
+};
+
 struct recording; /* backend's own: what `replay` has kept */
 struct conv;   /* backend's own: primitives per image count, stored layout */
 struct linear;
@@ -62,6 +67,9 @@ struct ops {
     void (*open)(int threads);
     /* Takes the accelerator of that number (of this host) for this process, before anything else is called but `layout` and `has`. */
     int (*attach)(int device, struct error *err);
+    void (*tune)(const struct ops_tuning *tuning); /* before the first handle is made; without it {1, false} */
+    /* What computes, in a line: "NVIDIA H200, compute capability 9.0, ..."; "" for the host. After attach. */
+    void (*describe)(char *text, size_t bytes);
     enum layout (*layout)(enum dtype dtype);
     enum layout (*input_layout)(enum dtype dtype); /* of the network's input (N, 3, H, W), which `input` fills */
     int (*input_channels)(enum dtype dtype); /* of its buffer: 3, or more of which the others are 0 */

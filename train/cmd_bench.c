@@ -2,7 +2,7 @@
  * `bench pack` are in bench_data.c and bench_pack.c.
  *
  * A training step here is forward, loss, backward and the Adam update of one global batch on one rank, as in train_step, without
- * the loader; images/s = batch / median step time. Peak memory is the process's largest resident set. ready_s runs from the
+ * the loader (on a GPU the pictures lie on the card, as in training); images/s = batch / median step time. Peak memory is the process's largest resident set. ready_s runs from the
  * first line of the command to the first step's begin (planning, primitives, initial weights), first_step_s to its end.
  */
 #include <omp.h>
@@ -34,7 +34,8 @@ struct bench {
     double *sums;   /* the loss */
     struct recording *recording;
     uint64_t *keys;
-    bool train;
+    bool train, loaded;
+    size_t room; /* of the backend's memory, at the start */
     int batch, threads;
     double start_s;
 };
@@ -111,7 +112,8 @@ static void step(struct bench *b)
         network_infer(b->net, b->pixels, b->batch, b->logits);
         return;
     }
-    network_load(b->net, &pass);
+    if (b->ops->on_host || !b->loaded) network_load(b->net, &pass);
+    b->loaded = true;
     optim_prepare(&b->optim, b->optim.spec.lr);
     b->ops->replay(&b->recording, queue_step, b);
     optim_norm(&b->optim);
@@ -172,6 +174,12 @@ static int measure(struct bench *b, const char *backbone, struct error *err)
         json_number(&j, "first_step_s", first_s);
         json_number(&j, "activation_mb", (double)network_activation_bytes(b->net) / 1e6);
         json_number(&j, "peak_rss_mb", (double)mem_peak_bytes() / 1e6);
+        if (!b->ops->on_host) {
+            char device[400];
+            b->ops->describe(device, sizeof device);
+            json_string(&j, "device", device);
+            json_number(&j, "device_mb", (double)(b->room - b->ops->room()) / 1e6);
+        }
         json_end_object(&j);
         printf("%s\n", out.data);
         fflush(stdout);
@@ -199,8 +207,10 @@ static int run(struct settings *s, struct error *err)
                           .train = !strcmp(what, "train"),
                           .loss = {LOSS_BCE, true, 5}, .ops = ops_find(settings_string(s, "bench.backend"), err)};
         if (!b.ops || b.ops->attach(0, err)) return -1;
+        b.room = b.ops->room();
         b.threads = threads_of_rank((int)settings_int(s, "bench.threads"), 1);
         omp_set_num_threads(b.threads);
+        b.ops->tune(&(struct ops_tuning){(int)settings_int(s, "gpu.tune"), settings_bool(s, "gpu.tf32")});
         b.ops->open(b.threads);
         rc = measure(&b, backbone_names[i], err);
         close_bench(&b);
@@ -209,6 +219,6 @@ static int run(struct settings *s, struct error *err)
 }
 
 const struct command command_bench = {
-    .name = "bench", .groups = "bench", .summary = "measure training or inference on made-up pictures, the making of shards, or their reading",
+    .name = "bench", .groups = "bench gpu", .summary = "measure training or inference on made-up pictures, the making of shards, or their reading",
     .usage = "train|infer [--backbone B|all] [--batch N] [--precision fp32|bf16] | pack|load --data DIR  [--json]",
     .positional = "bench.what", .run = run};

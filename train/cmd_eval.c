@@ -107,6 +107,8 @@ static int read_settings(struct eval *v, struct error *err)
     mem_free(config);
     snprintf(batch, sizeof batch, "%lld", (long long)settings_int(v->own, "eval.batch"));
     if (!rc) rc = settings_set(v->runs, "train.eval_batch", batch, "eval.batch", err);
+    if (!rc && strcmp(settings_string(v->own, "eval.backend"), "run"))
+        rc = settings_set(v->runs, "train.backend", settings_string(v->own, "eval.backend"), "eval.backend", err);
     return rc ? rc : train_config_read(&v->c, v->runs, err);
 }
 
@@ -146,6 +148,7 @@ static int run(struct settings *s, struct error *err)
     if (!rc) {
         int threads = threads_of_rank((int)settings_int(s, "eval.threads"), comm_local_size(v.comm));
         omp_set_num_threads(threads);
+        v.c.ops->tune(&v.c.tuning);
         v.c.ops->open(threads);
         compare_data(&v);
         rc = evaluate(&v, err);

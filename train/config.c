@@ -96,6 +96,7 @@ int train_config_read(struct train_config *c, const struct settings *s, struct e
     read_augment(c, s);
     c->ops = ops_find(settings_string(s, "train.backend"), err);
     if (!c->ops) return -1;
+    c->tuning = (struct ops_tuning){c->deterministic ? 1 : (int)settings_int(s, "gpu.tune"), settings_bool(s, "gpu.tf32")};
     c->dtype = !strcmp(settings_string(s, "train.precision"), "bf16") ? DTYPE_BF16 : DTYPE_F32;
     c->comm_kind = settings_string(s, "dist.backend");
     c->sync_bn = settings_bool(s, "dist.sync_bn");
@@ -121,7 +122,7 @@ static void add_value(const struct settings *s, const struct setting_row *row, s
 
 static bool decides_numbers(const char *key)
 {
-    static const char *const groups[] = {"model.", "optim.", "augment."};
+    static const char *const groups[] = {"model.", "optim.", "augment.", "gpu.tf32"};
     static const char *const keys[] = {"train.batch", "train.seed", "train.precision", "train.loss", "train.covid_weight",
         "train.deterministic", "train.vote_last", "dist.sync_bn"};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)

@@ -15,6 +15,7 @@ struct train_config { /* strings are borrowed from the settings */
     struct augment augment;
     struct loader_options loader; /* without its cache: who opens the data sets that */
     const struct ops *ops;
+    struct ops_tuning tuning;
     enum dtype dtype;
     uint64_t seed;
     int epochs, batch, eval_batch, threads, virtual_shards, checkpoint_keep, vote_last;

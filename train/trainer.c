@@ -113,7 +113,7 @@ static int write_config(struct trainer *t, struct error *err)
     struct text out = {0};
     struct error ignored;
     uint8_t digest[32];
-    char hex[65] = "unknown", now[32], *name = run_folder_file(t->run, "config.cfg");
+    char hex[65] = "unknown", now[32], device[400], *name = run_folder_file(t->run, "config.cfg");
     clock_iso8601(now, sizeof now);
     text_add(&out, "// ladnn %s, %s. Research use only: not for diagnosis.%s\n", LADNN_VERSION, now,
              dataset_synthetic(t->data) ? " SYNTHETIC data." : "");
@@ -121,6 +121,8 @@ static int write_config(struct trainer *t, struct error *err)
     text_add(&out, "// program sha256 %s\n", hex);
     dataset_hash(t->data, digest);
     hash_hex(hex, digest);
+    t->c.ops->describe(device, sizeof device);
+    if (*device) text_add(&out, "// rank 0 computes on %s\n", device);
     text_add(&out, "// data %s sha256 %s, %d shards\n// ranks %d, threads of rank 0: %d\n", dataset_name(t->data), hex,
              dataset_shard_count(t->data), comm_size(t->comm), omp_get_max_threads());
     settings_write(t->settings, &out);
@@ -219,6 +221,7 @@ static int open_parts(struct trainer *t, struct error *err)
     }
     omp_set_num_threads(threads);
     if (comm_agree(t->comm, t->c.ops->attach(comm_local_rank(t->comm), err), err, "taking the accelerators")) return -1;
+    t->c.ops->tune(&t->c.tuning);
     t->c.ops->open(threads);
     t->c.augment.seed = t->c.seed;
     if (comm_agree(t->comm, open_network(t, err), err, "planning the network")) return -1;
@@ -228,6 +231,9 @@ static int open_parts(struct trainer *t, struct error *err)
              (double)graph_parameter_count(t->graph) / 1e6, graph_macs(t->graph) / 1e9, (long long)t->train_count,
              (long long)dataset_count(t->data, SPLIT_VAL), (long long)dataset_count(t->data, SPLIT_TEST),
              dataset_name(t->data), dataset_synthetic(t->data) ? " (SYNTHETIC)" : "");
+    char device[400];
+    t->c.ops->describe(device, sizeof device);
+    if (*device) log_info("rank 0 computes on %s", device);
     log_info("%d rank%s (%s) x %d thread%s, %s on %s, batch %d in %d part%s, activations %.0f MB a rank", comm_size(t->comm),
              comm_size(t->comm) > 1 ? "s" : "", comm_kind(t->comm), threads, threads > 1 ? "s" : "",
              t->c.dtype == DTYPE_BF16 ? "bf16" : "fp32", t->c.ops->name, t->c.batch, t->shards, t->shards > 1 ? "s" : "",

@@ -2,8 +2,12 @@
  * kernel wants beside the arguments of ops.h, a stream and working memory, is the device's. */
 #include "ops/cuda/backend.h"
 
+#include <stdio.h>
+
 #include "base/memory.h"
+#include "ops/cuda/cuda_calls.h"
 #include "ops/cuda/cuda_layers.h"
+#include "ops/cuda/plan_cache.h"
 
 #define STREAM device_stream()
 
@@ -11,7 +15,20 @@ static void *work(size_t bytes) { return device_scratch(SCRATCH_KERNEL, bytes); 
 
 /* ---- what this backend is ---- */
 
-static void backend_open(int threads) { (void)threads; }
+static struct ops_tuning tuning = {.candidates = 1};
+static void tune(const struct ops_tuning *wanted) { tuning = *wanted; }
+static void backend_open(int threads) /* they compile cuDNN's plans */
+{
+    plan_cache_open(&(struct plan_cache_options){.threads = threads, .candidates = tuning.candidates});
+    device_set_tf32(tuning.tf32);
+}
+static void describe(char *text, size_t bytes)
+{
+    const struct device_facts *f = device_facts();
+    size_t dnn = cuda.cudnnGetVersion();
+    snprintf(text, bytes, "%s, compute capability %d.%d, %.0f GB, driver for CUDA %d.%d, cuDNN %zu.%zu.%zu", f->name, f->major, f->minor,
+             (double)f->memory / 1e9, f->driver / 1000, f->driver % 1000 / 10, dnn / 10000, dnn / 100 % 100, dnn % 100);
+}
 /* Slurm may show each rank its own card only: then it is number 0 for all. Ranks that share a card are the communicator's to judge. */
 static int attach(int device, struct error *err)
 {
@@ -137,7 +154,7 @@ static void update(float *parameters, float *m, float *v, const float *gradients
 static const struct ops table = {
     .name = "cuda",
     .open = backend_open, .layout = layout, .input_layout = layout, .has = has,
-    .attach = attach, .input_channels = input_channels, .zero = device_zero, .pictures = pictures,
+    .attach = attach, .tune = tune, .describe = describe, .input_channels = input_channels, .zero = device_zero, .pictures = pictures,
     .alloc = device_alloc, .free = device_free, .room = device_room, .upload = device_upload, .download = device_download, .copy = device_copy,
     .parameters_set = device_parameters_set, .replay = device_replay, .recording_free = device_recording_free,
     .tree_sum = tree_sum, .tree_sum_double = tree_sum_double, .narrow = narrow,

@@ -5,6 +5,13 @@
 
 #include "base/memory.h"
 
+void host_tune(const struct ops_tuning *tuning) { (void)tuning; }
+
+void host_describe(char *text, size_t bytes)
+{
+    if (bytes) *text = 0;
+}
+
 int host_input_channels(enum dtype dtype)
 {
     (void)dtype;
