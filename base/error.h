@@ -41,6 +41,7 @@ int die_rank(void);
 void die_hook_set(void (*hook)(int status));
 
 #define die(...) die_at(__FILE__, __LINE__, 0, __VA_ARGS__)
+#define die_hint(hint, ...) die_at(__FILE__, __LINE__, (hint), __VA_ARGS__)
 #define die_error(err) die_error_at(__FILE__, __LINE__, (err))
 /* Always on: a user's or the machine's mistake. */
 #define CHECK(condition, ...)                            \

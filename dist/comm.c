@@ -23,10 +23,21 @@ static bool launched(void)
 static const struct comm_kind *kind_find(const char *name)
 {
     if (!strcmp(name, "auto")) return launched() ? &comm_kind_mpi : &comm_kind_self;
-    const struct comm_kind *const kinds[] = {&comm_kind_self, &comm_kind_mpi};
+    const struct comm_kind *const kinds[] = {&comm_kind_self, &comm_kind_mpi,
+#ifdef LADNN_HAVE_NCCL
+                                             &comm_kind_nccl
+#endif
+    };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (!strcmp(name, kinds[i]->name)) return kinds[i];
-    return NULL;
+        if (kinds[i] && !strcmp(name, kinds[i]->name)) return kinds[i];
+    return !strcmp(name, "nccl") && !launched() ? &comm_kind_self : NULL; /* a process alone needs no NCCL */
+}
+
+static int unknown_kind(const char *name, struct error *err)
+{
+    if (strcmp(name, "nccl")) return error_set(err, "unknown communicator '%s': auto, self, mpi or nccl", name);
+    error_set(err, "this ladnn was built without NCCL");
+    return error_hint(err, "build again where CMake finds NCCL, or --set dist.backend=mpi, which sums through the host");
 }
 
 struct comm *comm_open(const char *kind, double timeout_s, struct error *err)
@@ -34,7 +45,7 @@ struct comm *comm_open(const char *kind, double timeout_s, struct error *err)
     struct comm *c = NEW(struct comm);
     c->kind = kind_find(kind);
     c->timeout_s = timeout_s;
-    int status = c->kind ? 0 : error_set(err, "unknown communicator '%s': auto, self or mpi", kind);
+    int status = c->kind ? 0 : unknown_kind(kind, err);
     if (!status && !(timeout_s > 0)) status = error_set(err, "the time limit of a wait must be above 0, not %g s", timeout_s);
     if (!status) status = c->kind->open(c, err);
     if (status) {
@@ -160,6 +171,28 @@ struct comm_request *comm_sum_start(struct comm *c, float *values, int64_t count
 {
     ASSERT(count >= 0);
     return c->kind->sum_start(c, values, count, fixed_order, what);
+}
+
+bool comm_sums_device(const struct comm *c)
+{
+    return c->kind->device_sum != NULL;
+}
+
+int comm_attach_device(struct comm *c, const struct comm_device *device, struct error *err)
+{
+    ASSERT(comm_sums_device(c));
+    return c->kind->attach(c, device, err);
+}
+
+void comm_device_sum(struct comm *c, double *values, int count, const char *what)
+{
+    ASSERT(comm_sums_device(c));
+    c->kind->device_sum(c, values, count, what);
+}
+
+void comm_device_wait(struct comm *c, const char *what)
+{
+    if (c->kind->device_wait) c->kind->device_wait(c, what);
 }
 
 bool comm_test(struct comm_request *r)

@@ -1,4 +1,5 @@
-/* comm.h - the communicator: one interface, three kinds: `self` (one process, no MPI started), `mpi`, later `nccl`.
+/* comm.h - the communicator: one interface, three kinds: `self` (one process, no MPI started), `mpi`, and `nccl`, which is `mpi` with sums
+ * of what lies in the memory of cards.
  *
  * DESIGN. Every wait has a limit: a call that takes longer than `timeout_s` ends the run with one line that names this rank,
  * the rank(s) it waits for, the operation and the step. Sums in `fixed order` are a balanced binary tree over the ranks,
@@ -15,7 +16,7 @@
 struct comm;
 struct comm_request;
 
-/* kind: "auto" (mpi when a launcher started us with it: OMPI_*, PMI*, SLURM step, else self), "self", "mpi".
+/* kind: "auto" (mpi when a launcher started us with it: OMPI_*, PMI*, SLURM step, else self), "self", "mpi", "nccl" (as auto, for cards).
  * Collective. Sets die_rank, log_rank and the die hook (abort of all ranks, non-zero exit). */
 struct comm *comm_open(const char *kind, double timeout_s, struct error *err);
 /* Collective; finalizes MPI. NULL is fine. */
@@ -52,6 +53,27 @@ size_t comm_shared_room(const struct comm *c);
 /* Non-blocking sum of floats in place, started in the same order on all ranks. fixed_order: the tree above; else
  * MPI_Iallreduce. The buffer must stay until comm_wait. */
 struct comm_request *comm_sum_start(struct comm *c, float *values, int64_t count, bool fixed_order, const char *what);
+/* ---- the memory of cards: of the kind `nccl` ---- */
+/* The card that this rank computes on, and what of its backend a sum needs; all are queued on the stream. */
+struct comm_device {
+    int number;   /* of the card, as CUDA counts */
+    void *stream; /* cudaStream_t of the computing */
+    void *(*alloc)(size_t bytes); /* NULL when there is no room */
+    void (*free)(void *memory);   /* NULL is fine */
+    void (*copy)(void *to, const void *from, size_t bytes);
+    void (*tree_sum)(float *const parts[], int count, size_t elements); /* ((0+1)+(2+3)) into parts[0] */
+    void (*tree_sum_double)(double *const parts[], int count, size_t elements);
+};
+/* Whether sums of this kind are those of cards: comm_sum_start then takes their memory, is behind all that is queued on the stream, and
+ * comm_wait makes the stream wait, not the host: so a step can be recorded. */
+bool comm_sums_device(const struct comm *c);
+/* Once, before the first sum. -1 with err: no NCCL, two ranks with one card. Collective. */
+int comm_attach_device(struct comm *c, const struct comm_device *device, struct error *err);
+/* Queues a sum in fixed order, in place. Collective. */
+void comm_device_sum(struct comm *c, double *values, int count, const char *what);
+/* Waits until all that is queued on the stream is done, with the time limit and its verdict. Not collective, but all ranks do it. */
+void comm_device_wait(struct comm *c, const char *what);
+
 bool comm_test(struct comm_request *r); /* makes progress; true when done */
 void comm_wait(struct comm_request *r); /* waits and frees; NULL is fine */
 #endif

@@ -1,7 +1,7 @@
 /* comm_kind.h - private to dist/: what every communicator has in common and the operations table of a kind.
  *
- * DESIGN. A kind keeps its own state behind `state`. A later `nccl` kind opens an `mpi` one for the control operations,
- * and carries only the gradient sums itself: there `values` is device memory and a request holds a stream.
+ * DESIGN. A kind keeps its own state behind `state`. The `nccl` kind opens an `mpi` one for the control operations, and carries
+ * itself only the sums of what lies in the memory of cards.
  */
 #ifndef DIST_COMM_KIND_H
 #define DIST_COMM_KIND_H
@@ -23,6 +23,10 @@ struct comm_kind {
     struct comm_request *(*sum_start)(struct comm *c, float *values, int64_t count, bool fixed_order, const char *what);
     bool (*test)(struct comm_request *r);
     void (*wait)(struct comm_request *r);
+    /* Kinds that sum the memory of cards; else NULL. */
+    int (*attach)(struct comm *c, const struct comm_device *device, struct error *err);
+    void (*device_sum)(struct comm *c, double *values, int count, const char *what);
+    void (*device_wait)(struct comm *c, const char *what);
 };
 
 struct comm {
@@ -38,5 +42,5 @@ struct comm_request {
     struct comm *comm;
 };
 
-extern const struct comm_kind comm_kind_self, comm_kind_mpi;
+extern const struct comm_kind comm_kind_self, comm_kind_mpi, comm_kind_nccl; /* nccl: where the build has it */
 #endif

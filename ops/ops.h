@@ -67,6 +67,8 @@ struct ops {
     void (*open)(int threads);
     /* Takes the accelerator of that number (of this host) for this process, before anything else is called but `layout` and `has`. */
     int (*attach)(int device, struct error *err);
+    int (*device)(void);   /* its number, as CUDA counts; 0 for the host */
+    void *(*stream)(void); /* what is queued here is queued on this cudaStream_t; NULL for the host */
     void (*tune)(const struct ops_tuning *tuning); /* before the first handle is made; without it {1, false} */
     /* What computes, in a line: "NVIDIA H200, compute capability 9.0, ..."; "" for the host. After attach. */
     void (*describe)(char *text, size_t bytes);

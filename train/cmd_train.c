@@ -20,10 +20,17 @@ static void make_data_absolute(struct settings *s)
     mem_free(origin);
 }
 
+/* GPUs sum by NCCL unless asked otherwise. */
+static const char *comm_kind_wanted(const struct settings *s)
+{
+    const char *kind = settings_string(s, "dist.backend");
+    return !strcmp(kind, "auto") && !strcmp(settings_string(s, "train.backend"), "cuda") ? "nccl" : kind;
+}
+
 static int run(struct settings *s, struct error *err)
 {
     make_data_absolute(s);
-    struct comm *comm = comm_open(settings_string(s, "dist.backend"), settings_float(s, "dist.timeout_s"), err);
+    struct comm *comm = comm_open(comm_kind_wanted(s), settings_float(s, "dist.timeout_s"), err);
     enum train_end end = TRAIN_FINISHED;
     if (!comm) return -1;
     stop_install(settings_string(s, "train.stop_signal"));

@@ -9,18 +9,37 @@ struct reduce {
     const struct ops *ops;
     float *gradients;  /* in the backend's memory */
     int64_t count;
+    bool on_cards;     /* they are summed there */
     struct buckets *buckets; /* NULL: a rank alone */
     float *staged;     /* gradients on the host; NULL: they are there already */
     double *sums;      /* statistics on the host, (sums_room) */
     int sums_room;
 };
 
-struct reduce *reduce_open(struct comm *c, const struct ops *ops, float *gradients, int64_t count, const struct reduce_options *options)
+static int attach(struct reduce *r, struct error *err)
+{
+    const struct ops *o = r->ops;
+    const struct comm_device device = {o->device(), o->stream(), o->alloc, o->free, o->copy, o->tree_sum, o->tree_sum_double};
+    return comm_attach_device(r->comm, &device, err);
+}
+
+struct reduce *reduce_open(struct comm *c, const struct ops *ops, float *gradients, int64_t count, const struct reduce_options *options,
+                           struct error *err)
 {
     struct reduce *r = NEW(struct reduce);
-    *r = (struct reduce){.comm = c, .ops = ops, .gradients = gradients, .count = count};
+    *r = (struct reduce){.comm = c, .ops = ops, .gradients = gradients, .count = count, .on_cards = comm_sums_device(c)};
+    if (r->on_cards && ops->on_host) {
+        error_set(err, "dist.backend = nccl sums the memory of cards; the backend '%s' has none", ops->name);
+        error_hint(err, "--set train.backend=cuda, or dist.backend=mpi");
+        reduce_close(r);
+        return NULL;
+    }
     if (comm_size(c) == 1) return r;
-    if (!ops->on_host) r->staged = mem_alloc(sizeof(float) * (size_t)count);
+    if (r->on_cards && attach(r, err)) {
+        reduce_close(r);
+        return NULL;
+    }
+    if (!ops->on_host && !r->on_cards) r->staged = mem_alloc(sizeof(float) * (size_t)count);
     r->buckets = buckets_open(c, r->staged ? r->staged : gradients, count, options->bucket_bytes, options->fixed_order, options->overlap && !r->staged);
     return r;
 }
@@ -54,6 +73,8 @@ void reduce_statistics(struct reduce *r, double *sums, int count)
 {
     if (r->staged)
         staged_statistics(r, sums, count);
+    else if (r->on_cards)
+        comm_device_sum(r->comm, sums, count, "batch statistics");
     else
         comm_sum_double(r->comm, sums, count, "batch statistics");
 }
@@ -72,4 +93,9 @@ double reduce_wait(struct reduce *r)
     buckets_wait(r->buckets);
     if (r->staged) r->ops->upload(r->gradients, r->staged, bytes);
     return clock_s() - start;
+}
+
+void reduce_watch(struct reduce *r)
+{
+    if (r->on_cards) comm_device_wait(r->comm, "a step of all ranks");
 }

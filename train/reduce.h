@@ -1,7 +1,7 @@
 /* reduce.h - sums over the ranks of what lies in the backend's memory: gradients in buckets while backward goes on, batch statistics.
  *
- * Memory of the host is summed where it is (dist/buckets.h). Memory of a card is brought to the host, summed there and brought back: the
- * way for several ranks on one card and for clusters without NCCL. A rank alone sums nothing. All functions are collective. */
+ * Memory of the host is summed where it is (dist/buckets.h), and so is that of cards with the `nccl` communicator. With `mpi` a card's is
+ * brought to the host, summed there and brought back: for several ranks on one card and clusters without NCCL. A rank alone sums nothing. All functions are collective. */
 #ifndef TRAIN_REDUCE_H
 #define TRAIN_REDUCE_H
 #include "dist/buckets.h"
@@ -10,10 +10,11 @@
 struct reduce;
 struct reduce_options {
     size_t bucket_bytes;
-    bool fixed_order, overlap; /* dist/buckets.h; a card's gradients are not overlapped */
+    bool fixed_order, overlap; /* dist/buckets.h; what goes through the host is not overlapped */
 };
-/* Borrows all. */
-struct reduce *reduce_open(struct comm *c, const struct ops *ops, float *gradients, int64_t count, const struct reduce_options *options);
+/* Borrows all. NULL with err: the cards cannot be connected. */
+struct reduce *reduce_open(struct comm *c, const struct ops *ops, float *gradients, int64_t count, const struct reduce_options *options,
+                           struct error *err);
 void reduce_close(struct reduce *r); /* NULL is fine */
 /* The calls between two steps' updates wait for nothing: the backend may record them (ops->replay). */
 bool reduce_may_be_recorded(const struct reduce *r);
@@ -22,4 +23,6 @@ void reduce_statistics(struct reduce *r, double *sums, int count);
 void reduce_ready(struct reduce *r, int64_t end);
 /* All gradients are summed. Returns the seconds spent in here. */
 double reduce_wait(struct reduce *r);
+/* After all calls of a step: waits for a card that sums with others, with the time limit of dist/. */
+void reduce_watch(struct reduce *r);
 #endif

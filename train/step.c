@@ -197,6 +197,7 @@ int train_step(struct trainer *t, struct loss_sums *loss, double *gradient_norm,
         t->c.ops->replay(&t->recording[t->pass.total_images < t->c.batch], queue_step, t);
     else
         queue_step(t);
+    reduce_watch(t->reduce);
     *loss = collect_loss(t);
     *gradient_norm = optim_norm(&t->optim);
     if (refuse_nonfinite(t, loss->loss, *gradient_norm, err)) return -1;

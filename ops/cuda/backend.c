@@ -15,6 +15,7 @@ static void *work(size_t bytes) { return device_scratch(SCRATCH_KERNEL, bytes); 
 
 /* ---- what this backend is ---- */
 
+static int device(void) { return device_facts()->index; }
 static struct ops_tuning tuning = {.candidates = 1};
 static void tune(const struct ops_tuning *wanted) { tuning = *wanted; }
 static void backend_open(int threads) /* they compile cuDNN's plans */
@@ -154,7 +155,7 @@ static void update(float *parameters, float *m, float *v, const float *gradients
 static const struct ops table = {
     .name = "cuda",
     .open = backend_open, .layout = layout, .input_layout = layout, .has = has,
-    .attach = attach, .tune = tune, .describe = describe, .input_channels = input_channels, .zero = device_zero, .pictures = pictures,
+    .attach = attach, .device = device, .stream = device_stream, .tune = tune, .describe = describe, .input_channels = input_channels, .zero = device_zero, .pictures = pictures,
     .alloc = device_alloc, .free = device_free, .room = device_room, .upload = device_upload, .download = device_download, .copy = device_copy,
     .parameters_set = device_parameters_set, .replay = device_replay, .recording_free = device_recording_free,
     .tree_sum = tree_sum, .tree_sum_double = tree_sum_double, .narrow = narrow,

@@ -5,6 +5,8 @@
 
 #include "base/memory.h"
 
+int host_device(void) { return 0; }
+void *host_stream(void) { return NULL; }
 void host_tune(const struct ops_tuning *tuning) { (void)tuning; }
 
 void host_describe(char *text, size_t bytes)

@@ -7,12 +7,14 @@
 
 /* Those entries of a backend's table. */
 #define HOST_ENTRIES                                                                                                              \
-    .on_host = true, .attach = host_attach, .tune = host_tune, .describe = host_describe, .input_channels = host_input_channels, .alloc = host_alloc, .free = host_free, .room = mem_room_bytes, .zero = host_zero, .upload = host_copy,      \
+    .on_host = true, .attach = host_attach, .device = host_device, .stream = host_stream, .tune = host_tune, .describe = host_describe, .input_channels = host_input_channels, .alloc = host_alloc, .free = host_free, .room = mem_room_bytes, .zero = host_zero, .upload = host_copy,      \
     .download = host_copy, .copy = host_copy, .parameters_set = host_parameters_set, .replay = host_replay,                       \
     .recording_free = host_recording_free, .tree_sum = shard_tree_sum, .tree_sum_double = shard_tree_sum_double,                  \
     .narrow = host_narrow, .norm_statistics = host_norm_statistics, .norm_frozen = host_norm_frozen,                              \
     .norm_means = host_norm_means, .drop_rows = host_drop_rows, .loss = loss_on_host, .norm_of = host_norm_of, .update = host_update
 
+int host_device(void);
+void *host_stream(void);
 void host_tune(const struct ops_tuning *tuning);
 void host_describe(char *text, size_t bytes);
 int host_input_channels(enum dtype dtype);

@@ -4,10 +4,14 @@
 
 #include "tests/cuda/emulator.h"
 #include "tests/tools/fake_cuda.h"
+#include "tests/tools/fake_nccl.h"
 
 __attribute__((constructor)) static void install(void)
 {
     fake_cuda_install();
     fake_cuda.guarded = getenv("LADNN_GUARD") != NULL; /* slow */
     emulator_queue(fake_queue);
+#ifdef LADNN_HAVE_NCCL
+    fake_nccl_install();
+#endif
 }

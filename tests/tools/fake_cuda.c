@@ -1,6 +1,7 @@
 /* fake_cuda.c - see fake_cuda.h. Memory, streams, events, graphs; cuDNN's and cuBLASLt's part is in fake_cuda_math.c. */
 #include "tests/tools/fake_cuda.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +15,8 @@ struct fake_cuda fake_cuda;
 struct call {
     void (*f)(const void *arguments);
     void *arguments;
+    size_t bytes;
+    bool (*done)(void);
     struct call *next;
 };
 struct graph {
@@ -48,17 +51,63 @@ static char *card_take(size_t bytes)
     return block;
 }
 
-void fake_queue(void (*f)(const void *arguments), const void *arguments, size_t bytes)
+/* ---- the queue of all streams ---- */
+
+static struct call *waiting, **waiting_end = &waiting; /* empty unless a sum with other processes is under way */
+static bool begun;                                      /* the first of them has run and is waited for */
+
+static struct call *call_new(void (*f)(const void *arguments), const void *arguments, size_t bytes, bool (*done)(void))
 {
-    if (!recorded) {
-        run_now(f, arguments);
-        return;
-    }
     struct call *c = NEW(struct call);
     c->f = f;
+    c->bytes = bytes;
+    c->done = done;
     c->arguments = memcpy(mem_alloc(bytes), arguments, bytes);
+    return c;
+}
+
+bool fake_progress(void)
+{
+    while (waiting) {
+        struct call *c = waiting;
+        if (!begun) run_now(c->f, c->arguments);
+        begun = true;
+        if (c->done && !c->done()) return false;
+        waiting = c->next;
+        if (!waiting) waiting_end = &waiting;
+        begun = false;
+        mem_free(c->arguments);
+        mem_free(c);
+    }
+    return true;
+}
+
+static void submit(const struct call *c)
+{
+    if (fake_progress() && !c->done) {
+        run_now(c->f, c->arguments);
+        return;
+    }
+    struct call *own = call_new(c->f, c->arguments, c->bytes, c->done);
+    *waiting_end = own;
+    waiting_end = &own->next;
+    fake_progress();
+}
+
+void fake_queue_until(void (*f)(const void *arguments), const void *arguments, size_t bytes, bool (*done)(void))
+{
+    if (!recorded) {
+        submit(&(struct call){f, (void *)arguments, bytes, done, NULL});
+        return;
+    }
+    struct call *c = call_new(f, arguments, bytes, done);
     *recorded->end = c;
     recorded->end = &c->next;
+}
+
+void fake_queue(void (*f)(const void *arguments), const void *arguments, size_t bytes)
+{
+    fake_queue_until(f, arguments, bytes, NULL);
 }
 
 #define NOT_IN_CAPTURE CHECK(!recorded, "%s inside a capture", __func__)
@@ -106,6 +155,7 @@ static cudaError_t give(void *p)
 {
     NOT_IN_CAPTURE;
     if (!p) return cudaSuccess;
+    while (!fake_progress()) sched_yield(); /* as cudaFree waits for what uses the memory */
     size_t bytes;
     card_door(true);
     memcpy(&bytes, (char *)p - BEFORE, sizeof bytes);
@@ -155,6 +205,7 @@ static cudaError_t stream_destroy(cudaStream_t s) { return mem_free(s), cudaSucc
 static cudaError_t stream_wait(cudaStream_t s)
 {
     NOT_IN_CAPTURE;
+    while (!fake_progress()) sched_yield();
     return s ? cudaSuccess : cudaErrorInvalidValue;
 }
 static cudaError_t event_create(cudaEvent_t *e, unsigned flags) { return (void)flags, *e = (cudaEvent_t)mem_alloc(1), cudaSuccess; }
@@ -163,6 +214,7 @@ static cudaError_t event_record(cudaEvent_t e, cudaStream_t s) { return e && s ?
 static cudaError_t event_wait(cudaEvent_t e)
 {
     NOT_IN_CAPTURE;
+    while (!fake_progress()) sched_yield();
     return e ? cudaSuccess : cudaErrorInvalidValue;
 }
 static cudaError_t elapsed(float *ms, cudaEvent_t a, cudaEvent_t b) { return *ms = 1, a && b ? cudaSuccess : cudaErrorInvalidValue; }
@@ -194,7 +246,7 @@ static cudaError_t instantiate(cudaGraphExec_t *e, cudaGraph_t g, unsigned long 
 static cudaError_t launch(cudaGraphExec_t e, cudaStream_t s)
 {
     CHECK(!recorded && s, "a launch inside a capture");
-    for (const struct call *c = ((struct graph *)e)->first; c; c = c->next) run_now(c->f, c->arguments);
+    for (const struct call *c = ((struct graph *)e)->first; c; c = c->next) submit(c);
     fake_cuda.launches++;
     return cudaSuccess;
 }

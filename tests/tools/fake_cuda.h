@@ -27,4 +27,8 @@ extern struct fake_cuda fake_cuda;
 void fake_cuda_install(void);
 /* Does f(arguments) now, or at each launch of the graph that is being recorded. The arguments are copied. */
 void fake_queue(void (*f)(const void *arguments), const void *arguments, size_t bytes);
+/* The same, and what is queued later waits until done() says true (a sum with other processes). */
+void fake_queue_until(void (*f)(const void *arguments), const void *arguments, size_t bytes, bool (*done)(void));
+/* Goes on as far as possible; true when nothing waits. */
+bool fake_progress(void);
 #endif

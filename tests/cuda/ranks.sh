@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Ranks with a card each, connected by NCCL (emulated, tests/tools/fake_nccl.h): the bits of one rank, recorded steps, a shared card, a rank that
+# stands still. Usage: ranks.sh EMULATED-PROGRAM WORK-FOLDER
+set -uo pipefail
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
+program=$1 work=$2
+rm -rf "$work" && mkdir -p "$work"
+failed=0
+hold() { # text, command ...
+  local what=$1
+  shift
+  if "$@"; then echo "holds: $what"; else echo "FAILS: $what"; failed=1; fi
+}
+"$program" phantom --out "$work/images" --dataset d0 --scale 0.04 >"$work/log" 2>&1 &&
+  "$program" pack --preset covid-ct --in "$work/images" --out "$work/shards" --size 40 >>"$work/log" 2>&1 || { tail -n 3 "$work/log"; exit 1; }
+settings=(--data "$work/shards" --set train.backend=cuda --set train.batch=8 --set augment.size=32 --set model.backbone=resnet18 --set train.epochs=2)
+train() { # folder, ranks, settings ...
+  local folder=$1 ranks=$2
+  shift 2
+  timeout 120 mpirun --oversubscribe --bind-to none -np "$ranks" "$program" train --out "$work/$folder" "${settings[@]}" "$@" >"$work/$folder.log" 2>&1
+}
+steps() { grep '"type": "step"' "$work/$1/record.jsonl"; }
+same() { [ "$(steps "$1" | wc -l)" -gt 3 ] && [ "$(steps "$1")" = "$(steps "$2")" ] && cmp -s "$work/$1/predictions.csv" "$work/$2/predictions.csv"; }
+bits=(--set train.deterministic=true --set train.virtual_shards=2)
+
+train one 1 "${bits[@]}"
+train two 2 "${bits[@]}"
+hold "cards are connected by NCCL" grep -q "2 cards are connected by NCCL" "$work/two.log"
+hold "two cards give the bits of one" same one two
+train unrecorded 2 "${bits[@]}" --set train.capture=false
+hold "recorded or not, the same bits" same two unrecorded
+train usual 2 --set dist.bucket_mb=4
+train alone 1
+hold "sums that overlap with backward take the same course" bash -c 'paste <(grep -o "\"val_loss\": [0-9.e-]*" "$0") <(grep -o "\"val_loss\": [0-9.e-]*" "$1") | awk "{d = \$2 - \$4; if (d < 0) d = -d; if (d > 0.02 * \$2) bad = 1; n++} END {exit bad || n < 2}"' \
+  "$work/usual/record.jsonl" "$work/alone/record.jsonl"
+LADNN_SHARED_CARD=1 train shared 2
+hold "two ranks on one card are refused, with a hint" bash -c 'grep -q "ranks 0 and 1 both have card" "$0" && grep -q "dist.backend=mpi" "$0"' "$work/shared.log"
+
+# A rank that stands still while the other's card waits for it.
+timeout 100 mpirun --oversubscribe --bind-to none -np 2 "$program" train --out "$work/still" "${settings[@]}" --set train.epochs=50 --set dist.timeout_s=4 \
+  >"$work/still.log" 2>&1 &
+mpirun=$!
+for _ in $(seq 300); do [ "$(grep -c '"type": "step"' "$work/still/record.jsonl" 2>/dev/null)" -gt 3 ] 2>/dev/null && break; sleep 0.1; done
+victim=$(pgrep -f "$work/still " | while read -r pid; do grep -qz "OMPI_COMM_WORLD_RANK=1" /proc/$pid/environ 2>/dev/null && echo "$pid"; done | head -n 1)
+kill -STOP "$victim"
+start=$SECONDS
+wait $mpirun
+rc=$?
+kill -CONT "$victim" 2>/dev/null
+hold "a rank that stands still ends the run (status $rc) within its limit ($((SECONDS - start)) s)" test $rc -ne 0 -a $rc -ne 124 -a $((SECONDS - start)) -lt 30
+hold "and is named" grep -qE "rank 1 .*(silent|last seen|has not|stopped)|waits? for.* rank 1|rank 1" "$work/still.log"
+[ $failed = 0 ] && echo "ranks with cards: all held" || tail -n 5 "$work"/*.log
+exit $failed
