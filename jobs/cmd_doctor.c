@@ -121,6 +121,15 @@ static void look_build(struct report *r)
                                                {"oneDNN", LADNN_ONEDNN},   {"MPI library", LADNN_MPI}};
     for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++)
         SAY(add_row(r, libraries[i][0], true)->what, "%s (of the build)", libraries[i][1]);
+    static const char *const optional[][3] = {{"libdeflate", LADNN_DEFLATE, "libdeflate-dev: packs PNG about twice as fast"},
+                                              {"libtiff", LADNN_TIFF, "libtiff-dev: packs TIFF"},
+                                              {"DCMTK", LADNN_DCMTK, "libdcmtk-dev and a C++ compiler: packs DICOM"}};
+    for (size_t i = 0; i < sizeof optional / sizeof optional[0]; i++) {
+        struct finding *f = add_row(r, optional[i][0], false);
+        f->found = *optional[i][1];
+        SAY(f->what, "%s (of the build)", optional[i][1]);
+        SAY(f->how, "%s%s", f->found ? "" : "apt-get install ", f->found ? "" : optional[i][2]);
+    }
 }
 
 static void look_cpu(struct report *r)

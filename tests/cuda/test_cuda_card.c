@@ -2,11 +2,14 @@
  * recorded step gives the bits of a plain one, again and again. Without a card it says why and ends with status 77 (skipped).
  *
  * The cases are written for the host's memory: here that is managed memory, and every launch is waited for. Arguments: "tf32" runs the f32 cases
- * with TF32 instead, and only tells how far off they are; "tune" lets the clock choose between four plans. */
+ * with TF32 instead, and only tells how far off they are; "tune" lets the clock choose between four plans; "describe FILE" only writes what cuDNN says of the card, for
+ * tests/gpu/h200-deviceprop.json. */
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "ops/cuda/backend.h"
+#include "ops/cuda/dnn_graph.h"
 #include "ops/cuda/plan_cache.h"
 #include "tests/cuda/emulator.h"
 #include "tests/tools/cuda_steps.h"
@@ -105,6 +108,19 @@ static void worst_errors(void)
             printf("  %-14s limit %4.1f, worst f32 %.2f bf16 %.2f\n", tolerances[i].name, tolerances[i].k, tolerances[i].worst[0], tolerances[i].worst[1]);
 }
 
+/* The card as cuDNN describes it. */
+static int describe(const char *path)
+{
+    struct error err;
+    struct dnn_target *t = dnn_target_from_device(device_facts()->index, &err);
+    char *json = t ? dnn_target_json(t, &err) : NULL;
+    CHECK(json && !file_write_atomic(path, json, strlen(json), &err), "%s", err.message);
+    printf("%s\n", json);
+    mem_free(json);
+    dnn_target_close(t);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct error err = {0};
@@ -121,6 +137,7 @@ int main(int argc, char **argv)
     }
     printf("%s, compute capability %d.%d, driver %d, runtime %d\n", device_facts()->name, device_facts()->major, device_facts()->minor, device_facts()->driver,
            device_facts()->runtime);
+    if (argc > 2 && !strcmp(argv[1], "describe")) return describe(argv[2]);
     plan_cache_open(&(struct plan_cache_options){.folder = "", .candidates = tune ? 4 : 1});
     device_set_tf32(tf32);
     test_recording(); /* in the card's own memory */

@@ -14,7 +14,7 @@ rm -rf "$folder"
 mkdir -p "$folder"/{bin,lib,tests,share/openmpi}
 folder=$(cd "$folder" && pwd)
 
-programs=("$build/ladnn" "$build"/tests/test_{ops_cuda,models_parity,cuda_plans})
+programs=("$build/ladnn" "$build"/tests/test_{models_parity,cuda_card,cuda_plans})
 of_mpi() { ompi_info --path "$1" --parsable | sed 's/.*://'; }
 plugins=$(of_mpi pkglibdir)
 below=${plugins#"$(of_mpi prefix)"/} # where Open MPI looks for them, below OPAL_PREFIX

@@ -2,7 +2,8 @@
 # Everything that only a GPU can show, in one command, within BUDGET seconds (480): checks first, then the table beside PyTorch.
 # What there was no time for is listed as left out. Usage: tests/gpu/run.sh BUILD-FOLDER OUT-FOLDER
 #   BUILD-FOLDER   holds ladnn and tests/ (a build with CUDA, or what tests/gpu/bundle.sh has packed)
-#   OUT-FOLDER     gets gpu.jsonl, gpu.md and the logs
+#   OUT-FOLDER     gets gpu.jsonl, gpu.md, deviceprop.json (the card as cuDNN describes it) and the logs
+# Status 77 when there is no GPU, 1 when a check failed.
 set -uo pipefail
 build=$(cd "$1" && pwd) out=$2
 here=$(cd "$(dirname "$0")" && pwd)
@@ -53,17 +54,20 @@ peer() { # backbone batch mode
   timeout "$most" "$python" "$here/torch_train.py" "$1" --batch "$2" --mode "$3" >>"$lines" 2>"$out/torch-$1-$2-$3.log" || echo "torch $3 $1 batch $2: no figure"
 }
 
-nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,clocks.max.mem --format=csv | tee "$out/device.csv"
+if ! why=$("$build/tests/test_cuda_card" describe "$out/deviceprop.json" 2>&1); then
+  echo "tests/gpu/run.sh: ${why##*$'\n'}" >&2
+  exit 77
+fi
+nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,clocks.max.mem --format=csv 2>&1 | tee "$out/device.csv"
 check doctor 20 "$build/ladnn" doctor
-check device-properties 20 "$build/tests/test_cuda_plans" "$tests" describe "$out/deviceprop.json"
-check kernels 60 "$build/tests/test_ops_cuda" "$tests"
+check operations 90 "$build/tests/test_cuda_card"
 for b in resnet18 densenet121 efficientnet_b0 vgg16; do
   check "parity-$b-f32" 40 "$build/tests/test_models_parity" "$tests" "$b" cuda f32
   check "parity-$b-bf16" 40 "$build/tests/test_models_parity" "$tests" "$b" cuda bf16
 done
-check training 90 bash "$here/training.sh" "$build/ladnn" "$out/training.work"
+check training 120 bash "$here/training.sh" "$build/ladnn" "$out/training.work"
 if command -v compute-sanitizer >/dev/null; then
-  check sanitizer 60 compute-sanitizer --error-exitcode 1 "$build/tests/test_ops_cuda" "$tests" quick
+  check sanitizer 60 compute-sanitizer --error-exitcode 1 "$build/tests/test_models_parity" "$tests" efficientnet_b0 cuda bf16
 else
   check sanitizer 10 bash -c 'echo "compute-sanitizer is not here"; exit 77'
 fi
