@@ -115,6 +115,19 @@ static void norm_reduce_gradient(const struct back *b, int i, double *const sums
     ops->norm_means(n->mean_g, n->mean_gx, sums[0], sums[0] + c, x->c, (double)network_norm_images(n, b->pass) * x->h * x->w);
 }
 
+/* Sums, gradients and means in one call. */
+static void norm_backward_batch(const struct back *b, int i, const struct tensor *dy)
+{
+    struct network *n = b->n;
+    const struct node *node = &n->g->nodes[i];
+    struct tensor x = value_view(b, node->x, 0), y = value_view(b, node->y, 0), dy2;
+    bool two = second_of(b, node->y) != NONE, masked_by_y = node->residual != NONE && node->act == ACT_RELU;
+    if (two) dy2 = gradient_view(b, node->y, second_of(b, node->y), 0);
+    n->o.ops->norm_backward_batch(network_param(n, n->gradients, node->param[0]), network_param(n, n->gradients, node->param[1]), n->mean_g, n->mean_gx,
+                                  dy, two ? &dy2 : NULL, &x, masked_by_y ? &y : NULL, &n->layer[i].norm, row_scale_of(b, i, 0), node->act,
+                                  (double)network_norm_images(n, b->pass) * x.h * x.w);
+}
+
 static void backward_norm(const struct back *b, int i, const struct tensor *dx, const struct tensor *dy)
 {
     struct network *n = b->n;
@@ -122,8 +135,12 @@ static void backward_norm(const struct back *b, int i, const struct tensor *dx, 
     const struct norm_memory *m = &n->layer[i].norm;
     double *sums[MAX_SHARDS];
     for (int s = 0; s < n->o.shards; s++) sums[s] = n->part_sums + (size_t)s * 2 * (size_t)n->g->values[node->x].c;
-    norm_sums_of_gradient(b, i, dy, sums);
-    norm_reduce_gradient(b, i, sums);
+    if (n->o.ops->norm_backward_batch && network_norm_alone(n, b->pass)) {
+        norm_backward_batch(b, i, dy);
+    } else {
+        norm_sums_of_gradient(b, i, dy, sums);
+        norm_reduce_gradient(b, i, sums);
+    }
     for (int s = 0; s < n->o.shards; s++) {
         struct tensor x = value_view(b, node->x, s);
         n->o.ops->norm_backward(&dx[s], &dy[s], &x, m->mean, m->inv_std, m->scale, n->mean_g, n->mean_gx, row_scale_of(b, i, s),

@@ -32,6 +32,8 @@ int network_norm_images(const struct network *n, const struct network_pass *pass
     return images;
 }
 
+bool network_norm_alone(const struct network *n, const struct network_pass *pass) { return n->o.shards == 1 && !pass->share; }
+
 /* Sum and sum of squares of the channels that no earlier node has taken, over all shards and ranks. */
 static void norm_take_sums(struct run *r, int i)
 {
@@ -41,7 +43,7 @@ static void norm_take_sums(struct run *r, int i)
     int x = n->g->nodes[i].x, root = value_root(n->g, x), all = n->g->values[root].c;
     int first = layer->stats_first, c = layer->stats_end - first;
     double *sum = n->sums[root] + first, *squares = sum + all, *parts[MAX_SHARDS];
-    bool direct = r->shards == 1 && !r->pass->share;
+    bool direct = network_norm_alone(n, r->pass);
     if (c <= 0) return;
     for (int s = 0; s < r->shards; s++) {
         struct tensor t = view(r, x, s);
@@ -57,6 +59,18 @@ static void norm_take_sums(struct run *r, int i)
     ops->copy(squares, parts[0] + c, sizeof(double) * (size_t)c);
 }
 
+/* Sums and statistics in one call. */
+static void norm_batch(struct run *r, int i, const struct norm_spec *spec, double count)
+{
+    struct network *n = r->n;
+    const struct layer *layer = &n->layer[i];
+    int x = n->g->nodes[i].x, root = value_root(n->g, x);
+    struct tensor fresh = view(r, x, 0);
+    fresh.c_offset = layer->stats_first;
+    fresh.c = layer->stats_end - layer->stats_first;
+    n->o.ops->norm_batch(&layer->norm, spec, n->sums[root], n->sums[root] + n->g->values[root].c, &fresh, count);
+}
+
 static void norm_coefficients(struct run *r, int i)
 {
     struct network *n = r->n;
@@ -68,9 +82,13 @@ static void norm_coefficients(struct run *r, int i)
         n->o.ops->norm_frozen(&n->layer[i].norm, &spec);
         return;
     }
+    double count = (double)network_norm_images(n, r->pass) * x->h * x->w;
+    if (n->o.ops->norm_batch && network_norm_alone(n, r->pass)) {
+        norm_batch(r, i, &spec, count);
+        return;
+    }
     norm_take_sums(r, i);
-    n->o.ops->norm_statistics(&n->layer[i].norm, &spec, n->sums[root], n->sums[root] + all,
-                              (double)network_norm_images(n, r->pass) * x->h * x->w);
+    n->o.ops->norm_statistics(&n->layer[i].norm, &spec, n->sums[root], n->sums[root] + all, count);
 }
 
 /* Stochastic depth's factors of a shard's images, or NULL. */

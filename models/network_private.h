@@ -74,5 +74,6 @@ struct tensor network_view(const struct network *n, const struct plan *p, int va
 void *network_slot(const struct network *n, const struct plan *p, int slot, int shard);
 float *network_param(const struct network *n, const float *arena, int param); /* NULL for NONE */
 uint64_t *network_row_key(const struct network *n, int shard); /* in the backend's memory */
+bool network_norm_alone(const struct network *n, const struct network_pass *pass); /* one shard, nobody to share with */
 int network_norm_images(const struct network *n, const struct network_pass *pass);
 #endif

@@ -158,6 +158,16 @@ struct ops {
                           const float *inv_std, const float *scale, const float *mean_g, const float *mean_gx,
                           const float *row_scale, bool add);
 
+    /* Of one shard whose statistics nobody shares, where a backend gains by fewer calls; else NULL. The same bits as the calls they stand for:
+     * norm_sums of `fresh`, the last channels of what is normalised (perhaps none), into their places of sum and sum_squares (spec->c each),
+     * then norm_statistics; */
+    void (*norm_batch)(const struct norm_memory *m, const struct norm_spec *spec, double *sum, double *sum_squares, const struct tensor *fresh,
+                       double count);
+    /* norm_backward_sums, the sums rounded to float as gradients of gamma and beta, norm_means. */
+    void (*norm_backward_batch)(float *dgamma, float *dbeta, float *mean_g, float *mean_gx, const struct tensor *dy, const struct tensor *dy2,
+                                const struct tensor *x, const struct tensor *y, const struct norm_memory *m, const float *row_scale,
+                                enum activation act, double count);
+
     /* ---- pooling: y may be a slice, so may dy. dx is overwritten. ---- */
     /* index: one byte per element of y (whole buffer order of a dense y): position in the window of the first maximum. */
     void (*maxpool_forward)(const struct tensor *y, uint8_t *index, const struct tensor *x, const struct pool_spec *spec);

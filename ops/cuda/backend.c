@@ -67,6 +67,16 @@ static void norm_backward_sums(double *sum_g, double *sum_gx, const struct tenso
 {
     launch_norm_backward_sums(sum_g, sum_gx, dy, dy2, x, y, mean, inv_std, scale, shift, row_scale, act, work(channel_sums_scratch(x)), STREAM);
 }
+static void norm_batch(const struct norm_memory *m, const struct norm_spec *spec, double *sum, double *squares, const struct tensor *fresh, double count)
+{
+    launch_norm_batch(m, spec, sum, squares, fresh, count, work(fresh->c ? channel_sums_scratch(fresh) : 0), STREAM);
+}
+static void norm_backward_batch(float *dgamma, float *dbeta, float *mean_g, float *mean_gx, const struct tensor *dy, const struct tensor *dy2,
+                                const struct tensor *x, const struct tensor *y, const struct norm_memory *m, const float *row_scale,
+                                enum activation act, double count)
+{
+    launch_norm_backward_batch(dgamma, dbeta, mean_g, mean_gx, dy, dy2, x, y, m, row_scale, act, count, work(channel_sums_scratch(x)), STREAM);
+}
 static void norm_means(float *mean_g, float *mean_gx, const double *sum_g, const double *sum_gx, int c, double count)
 {
     launch_norm_means(mean_g, mean_gx, sum_g, sum_gx, c, count, STREAM);
@@ -167,7 +177,7 @@ static const struct ops table = {
     .linear_weight_import = cuda_linear_weight_import, .linear_weight_export = cuda_linear_weight_export,
     .linear_forward = cuda_linear_forward, .linear_backward_data = cuda_linear_backward_data, .linear_backward_weights = cuda_linear_backward_weights,
     .norm_sums = norm_sums, .norm_statistics = norm_statistics, .norm_frozen = norm_frozen, .norm_forward = norm_forward,
-    .norm_backward_sums = norm_backward_sums, .norm_means = norm_means, .norm_backward = norm_backward,
+    .norm_backward_sums = norm_backward_sums, .norm_means = norm_means, .norm_batch = norm_batch, .norm_backward_batch = norm_backward_batch, .norm_backward = norm_backward,
     .maxpool_forward = maxpool_forward, .maxpool_backward = maxpool_backward, .avgpool_forward = avgpool_forward, .avgpool_backward = avgpool_backward,
     .se_forward = se_forward, .se_backward = se_backward,
     .relu_backward = relu_backward, .dropout = dropout, .drop_rows = drop_rows, .add = add, .input = input,

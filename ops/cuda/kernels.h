@@ -41,6 +41,14 @@ void launch_norm_backward(const struct tensor *dx, const struct tensor *g, const
                           const float *inv_std, const float *scale, const float *mean_g, const float *mean_gx, const float *row_scale,
                           bool add, cuda_stream stream);
 
+/* Several of the above in one call each, with the same bits (struct ops: norm_batch, norm_backward_batch): two launches in place of three, and of five. Scratch is
+ * that of the sums. */
+void launch_norm_batch(const struct norm_memory *m, const struct norm_spec *spec, double *sum, double *sum_squares, const struct tensor *fresh,
+                       double count, void *scratch, cuda_stream stream);
+void launch_norm_backward_batch(float *dgamma, float *dbeta, float *mean_g, float *mean_gx, const struct tensor *dy, const struct tensor *dy2,
+                                const struct tensor *x, const struct tensor *y, const struct norm_memory *m, const float *row_scale,
+                                enum activation act, double count, void *scratch, cuda_stream stream);
+
 /* ---- pooling (kernels_pool.cu) ---- */
 void launch_maxpool_forward(const struct tensor *y, uint8_t *index, const struct tensor *x, const struct pool_spec *spec, cuda_stream stream);
 void launch_maxpool_backward(const struct tensor *dx, const struct tensor *dy, const uint8_t *index, const struct pool_spec *spec, cuda_stream stream);

@@ -64,17 +64,33 @@ static __device__ void scale_and_shift(const struct norm_memory *m, int c, float
     m->scale[c] = scale, m->shift[c] = m->beta[c] - mean * scale;
 }
 
+static __device__ void statistics_of(const struct norm_memory *m, const struct norm_spec *spec, int c, double sum, double squares, double count)
+{
+    double mean = sum / count, variance = squares / count - mean * mean;
+    if (variance < 0) variance = 0;
+    double unbiased = count > 1 ? variance * count / (count - 1) : variance;
+    scale_and_shift(m, c, (float)mean, (float)(1 / sqrt(variance + spec->eps)));
+    m->running_mean[c] = (float)((1 - spec->momentum) * m->running_mean[c] + spec->momentum * mean);
+    m->running_var[c] = (float)((1 - spec->momentum) * m->running_var[c] + spec->momentum * unbiased);
+}
+
 static __global__ void statistics_kernel(struct norm_memory m, struct norm_spec spec, const double *sum, const double *squares, double count)
 {
     int c = (int)line_first();
-    if (c >= spec.c) return;
-    double mean = sum[c] / count, variance = squares[c] / count - mean * mean;
-    if (variance < 0) variance = 0;
-    double unbiased = count > 1 ? variance * count / (count - 1) : variance;
-    scale_and_shift(&m, c, (float)mean, (float)(1 / sqrt(variance + spec.eps)));
-    m.running_mean[c] = (float)((1 - spec.momentum) * m.running_mean[c] + spec.momentum * mean);
-    m.running_var[c] = (float)((1 - spec.momentum) * m.running_var[c] + spec.momentum * unbiased);
+    if (c < spec.c) statistics_of(&m, &spec, c, sum[c], squares[c], count);
 }
+
+/* Of channels whose sums were taken before, and of fresh ones, which are kept for later normalisations. */
+struct statistics_tail {
+    struct norm_memory m;
+    struct norm_spec spec;
+    double *sum, *squares, count;
+    __device__ void operator()(int c, bool fresh, double fresh_sum, double fresh_squares) const
+    {
+        if (fresh) sum[c] = fresh_sum, squares[c] = fresh_squares;
+        statistics_of(&m, &spec, c, sum[c], squares[c], count);
+    }
+};
 
 static __global__ void frozen_kernel(struct norm_memory m, struct norm_spec spec)
 {
@@ -86,6 +102,23 @@ void launch_norm_statistics(const struct norm_memory *m, const struct norm_spec 
                             double count, cuda_stream stream)
 {
     if (count > 0) LAUNCH(statistics_kernel, line_blocks(spec->c), THREADS, stream, *m, *spec, sum, sum_squares, count);
+}
+
+void launch_norm_batch(const struct norm_memory *m, const struct norm_spec *spec, double *sum, double *sum_squares, const struct tensor *fresh,
+                       double count, void *scratch, cuda_stream stream)
+{
+    int row_total = row_count(fresh);
+    if (count <= 0) return;
+    if (fresh->c == 0) {
+        launch_norm_statistics(m, spec, sum, sum_squares, count, stream);
+        return;
+    }
+    FOR_TYPE_AND_LANES(fresh->dtype, wide(fresh), {
+        struct tiling t = tiling_sums(row_total, fresh->c, N);
+        LAUNCH((sums_kernel<T, N, 2>), t.grid, t.block, stream, (double *)scratch, rows_of<const T>(fresh), row_total, fresh->c);
+        struct statistics_tail tail = {*m, *spec, sum, sum_squares, count};
+        columns_finish_with(tail, (const double *)scratch, t.parts, spec->c - fresh->c, fresh->c, stream);
+    });
 }
 
 void launch_norm_frozen(const struct norm_memory *m, const struct norm_spec *spec, cuda_stream stream)

@@ -52,19 +52,48 @@ template <class T, int N> static __global__ void __launch_bounds__(THREADS, 2) g
     columns_reduce<N, 2>(partial + (int64_t)blockIdx.y * 2 * o.channels, total, o.channels);
 }
 
-void launch_norm_backward_sums(double *sum_g, double *sum_gx, const struct tensor *dy, const struct tensor *dy2, const struct tensor *x,
-                               const struct tensor *y, const float *mean, const float *inv_std, const float *scale, const float *shift,
-                               const float *row_scale, enum activation act, void *scratch, cuda_stream stream)
+/* Stage one into scratch; returns the rows of partial sums there. */
+static int gradient_partials(const struct tensor *dy, const struct tensor *dy2, const struct tensor *x, const struct tensor *y, const float *mean,
+                             const float *inv_std, const float *scale, const float *shift, const float *row_scale, enum activation act,
+                             void *scratch, cuda_stream stream)
 {
-    int row_total = row_count(x);
+    int row_total = row_count(x), parts = 0;
     bool is_wide = wide(dy) && wide(dy2) && wide(x) && wide(y) && aligned(mean) && aligned(scale) && aligned(shift);
     FOR_TYPE_AND_LANES(x->dtype, is_wide, {
         struct tiling t = tiling_sums(row_total, x->c, N);
         gradient_operands<T> o = {rows_of<T>(dy), rows_of<const T>(dy2), rows_of<const T>(x), rows_of<const T>(y), mean, inv_std, scale, shift,
                                   row_scale, x->h * x->w, row_total, x->c, act};
         LAUNCH((gradient_kernel<T, N>), t.grid, t.block, stream, (double *)scratch, o);
-        columns_finish(sum_g, sum_gx, (const double *)scratch, t.parts, 2, x->c, stream);
+        parts = t.parts;
     });
+    return parts;
+}
+
+void launch_norm_backward_sums(double *sum_g, double *sum_gx, const struct tensor *dy, const struct tensor *dy2, const struct tensor *x,
+                               const struct tensor *y, const float *mean, const float *inv_std, const float *scale, const float *shift,
+                               const float *row_scale, enum activation act, void *scratch, cuda_stream stream)
+{
+    int parts = gradient_partials(dy, dy2, x, y, mean, inv_std, scale, shift, row_scale, act, scratch, stream);
+    columns_finish(sum_g, sum_gx, (const double *)scratch, parts, 2, x->c, stream);
+}
+
+struct gradient_tail {
+    float *dgamma, *dbeta, *mean_g, *mean_gx;
+    double count;
+    __device__ void operator()(int c, bool, double sum_g, double sum_gx) const
+    {
+        dgamma[c] = (float)sum_gx, dbeta[c] = (float)sum_g;
+        mean_g[c] = (float)(sum_g / count), mean_gx[c] = (float)(sum_gx / count);
+    }
+};
+
+void launch_norm_backward_batch(float *dgamma, float *dbeta, float *mean_g, float *mean_gx, const struct tensor *dy, const struct tensor *dy2,
+                                const struct tensor *x, const struct tensor *y, const struct norm_memory *m, const float *row_scale,
+                                enum activation act, double count, void *scratch, cuda_stream stream)
+{
+    int parts = gradient_partials(dy, dy2, x, y, m->mean, m->inv_std, m->scale, m->shift, row_scale, act, scratch, stream);
+    struct gradient_tail tail = {dgamma, dbeta, mean_g, mean_gx, count};
+    columns_finish_with(tail, (const double *)scratch, parts, 0, x->c, stream);
 }
 
 static __global__ void means_kernel(float *mean_g, float *mean_gx, const double *sum_g, const double *sum_gx, int c, double count)

@@ -45,6 +45,45 @@ static void norm_expected(struct norm_memory *m, const struct norm_spec *spec, c
     }
 }
 
+/* Of a buffer of `all` channels the first `old` were summed before. One call must leave the very bits of the several. */
+static void check_batch(int old, int all, enum dtype dtype, enum activation act, bool second)
+{
+    enum { ROOM = 300 };
+    struct norm_spec spec = {all, 1e-5, 0.1};
+    struct shape s = {3, all, 5, 4};
+    size_t values = (size_t)(3 * all * 5 * 4), c = (size_t)all;
+    float *v = values_normal(values, 0.3, 1, dtype), *dv = values_normal(values, 0, 1, dtype), *dv2 = values_normal(values, 0, 1, dtype);
+    struct tensor x = tensor_filled(v, s, dtype, LAYOUT_NHWC, 0, 0), fresh = x, dy2 = tensor_filled(dv2, s, dtype, LAYOUT_NHWC, 0, 0), dy[2];
+    float *memory = values_range(NORM_ARRAYS * c, 0.5, 1.5), *other = copy_of(memory, NORM_ARRAYS * c), out[2][4][ROOM] = {{{0}}};
+    double sum[2][ROOM], squares[2][ROOM], g[2 * ROOM], count = 60;
+    struct norm_memory m = norm_memory_at(memory, all), n = norm_memory_at(other, all);
+    void *scratch = scratch_new(channel_sums_scratch(&x));
+    fresh.c_offset = old, fresh.c = all - old;
+    launch_norm_sums(sum[0], squares[0], &x, scratch, NULL);
+    memcpy(sum[1], sum[0], sizeof sum[0]), memcpy(squares[1], squares[0], sizeof squares[0]);
+    for (int k = old; k < all; k++) sum[1][k] = squares[1][k] = NAN; /* to be written */
+    if (fresh.c) launch_norm_sums(sum[0] + old, squares[0] + old, &fresh, scratch, NULL); /* cut as in the one call */
+    launch_norm_statistics(&m, &spec, sum[0], squares[0], count, NULL);
+    launch_norm_batch(&n, &spec, sum[1], squares[1], &fresh, count, scratch, NULL);
+    EXPECT(same(memory, other, sizeof(float) * NORM_ARRAYS * c) && same(sum[0], sum[1], sizeof(double) * c) && same(squares[0], squares[1], sizeof(double) * c),
+           "%d + %d channels: norm_batch has other bits", old, all - old);
+    for (int i = 0; i < 2; i++) dy[i] = tensor_filled(dv, s, dtype, LAYOUT_NHWC, 0, 0);
+    launch_norm_backward_sums(g, g + all, &dy[0], second ? &dy2 : NULL, &x, NULL, m.mean, m.inv_std, m.scale, m.shift, NULL, act, scratch, NULL);
+    launch_narrow(out[0][0], g + all, c, NULL), launch_narrow(out[0][1], g, c, NULL);
+    launch_norm_means(out[0][2], out[0][3], g, g + all, all, count, NULL);
+    launch_norm_backward_batch(out[1][0], out[1][1], out[1][2], out[1][3], &dy[1], second ? &dy2 : NULL, &x, NULL, &m, NULL, act, count, scratch, NULL);
+    EXPECT(same(out[0], out[1], sizeof out[0]) && same(dy[0].data, dy[1].data, tensor_buffer_bytes(&dy[0])), "%d channels: norm_backward_batch has other bits", all);
+    tensor_delete(&x), tensor_delete(&dy2), tensor_delete(&dy[0]), tensor_delete(&dy[1]);
+    mem_free(v), mem_free(dv), mem_free(dv2), mem_free(memory), mem_free(other), mem_free(scratch);
+}
+
+static void check_batches(void)
+{
+    static const int cut[][2] = {{0, 1}, {0, 64}, {0, 37}, {32, 64}, {24, 29}, {64, 64}, {0, 256}};
+    for (size_t i = 0; i < sizeof cut / sizeof *cut; i++)
+        for (int k = 0; k < 4; k++) check_batch(cut[i][0], cut[i][1], k % 2 ? DTYPE_BF16 : DTYPE_F32, (enum activation)(k % 3), k > 1);
+}
+
 static void check_statistics(int channels, double count)
 {
     struct norm_spec spec = {channels, 1e-5, 0.1};
@@ -253,6 +292,7 @@ static void check_all(void)
 {
     static const int shards[] = {1, 2, 3, 5, 8, 16, 17, 31, 256, 273};
     values_seed(1);
+    check_batches();
     check_statistics(1, 1), check_statistics(300, 1000), check_statistics(33, 7);
     for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
         check_copy(dtype, (struct shape){2, 32, 5, 7}, 64, 32), check_copy(dtype, (struct shape){3, 17, 3, 2}, 5, 0), check_copy(dtype, (struct shape){0, 8, 3, 2}, 0, 8);
