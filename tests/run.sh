@@ -25,9 +25,9 @@ for part in "${parts[@]}"; do
     release) build_and_test release "" ;;
     sanitize)
       export ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
-      build_and_test sanitize "-L fast" -DLADNN_SANITIZE=address,undefined
+      build_and_test sanitize "-L fast" -DLADNN_SANITIZE=address,undefined -DLADNN_CUDA_ARCHITECTURES=90-real
       unset ASAN_OPTIONS LSAN_OPTIONS ;;
-    clang) build_and_test clang "-L fast" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ ;;
+    clang) build_and_test clang "-L fast" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DLADNN_CUDA_ARCHITECTURES=90-real ;;
     *) echo "tests/run.sh: no part '$part'" >&2; exit 2 ;;
   esac
 done

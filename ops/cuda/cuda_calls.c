@@ -1,10 +1,10 @@
 /* cuda_calls.c - see cuda_calls.h. */
 #include "ops/cuda/cuda_calls.h"
 
-#include <dlfcn.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
+
+#include "base/library.h"
 
 #ifndef LADNN_CUDA_LIBRARIES
 #define LADNN_CUDA_LIBRARIES "" /* where the build found cuDNN and cuBLASLt */
@@ -13,34 +13,14 @@
 #define CUDA_LINKED(name) .name = name,
 struct cuda_calls cuda = {CUDA_RUNTIME_CALLS(CUDA_LINKED)};
 
-/* The library by its name, else in the build's folder. */
-static void *open_library(const char *name, char *why, size_t bytes)
-{
-    char path[1024];
-    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    snprintf(why, bytes, "%s", library ? "" : dlerror());
-    snprintf(path, sizeof path, "%s/%s", LADNN_CUDA_LIBRARIES, name);
-    return library || !*LADNN_CUDA_LIBRARIES ? library : dlopen(path, RTLD_NOW | RTLD_LOCAL);
-}
-
-/* A function into its field; false when the library has none of this name. */
-static bool find(void *field, void *library, const char *name, struct error *err)
-{
-    void *address = dlsym(library, name);
-    if (!address) return error_set(err, "the library has no %s", name) == 0;
-    memcpy(field, &address, sizeof address);
-    return true;
-}
-
-#define CUDA_FIND(name) &&find(&cuda.name, library, #name, err)
+#define CUDA_FIND(name) &&library_find(&cuda.name, library, #name, err)
 
 int cuda_load_dnn(struct error *err)
 {
-    char why[600];
     if (cuda.cudnnCreate) return 0;
-    void *library = open_library("libcudnn.so.9", why, sizeof why);
+    void *library = library_open("libcudnn.so.9", LADNN_CUDA_LIBRARIES, err);
     if (!library) {
-        error_set(err, "cuDNN is not there: %s", why);
+        error_prefix(err, "cuDNN is not there");
         return error_hint(err, "module load cudnn, or put the folder of libcudnn.so.9 into LD_LIBRARY_PATH");
     }
     if (!(true CUDA_DNN_CALLS(CUDA_FIND))) {
@@ -56,12 +36,12 @@ int cuda_load_dnn(struct error *err)
 
 int cuda_load_matmul(struct error *err)
 {
-    char why[600], name[40];
+    char name[40];
     if (cuda.cublasLtCreate) return 0;
     snprintf(name, sizeof name, "libcublasLt.so.%d", CUBLAS_VER_MAJOR);
-    void *library = open_library(name, why, sizeof why);
+    void *library = library_open(name, LADNN_CUDA_LIBRARIES, err);
     if (!library) {
-        error_set(err, "cuBLAS is not there: %s", why);
+        error_prefix(err, "cuBLAS is not there");
         return error_hint(err, "module load cuda, or put the folder of %s into LD_LIBRARY_PATH", name);
     }
     if (true CUDA_MATMUL_CALLS(CUDA_FIND)) return 0;

@@ -17,7 +17,7 @@ static int driver_error(struct error *err, cudaError_t status, int driver, int r
     }
     if (driver == 0) {
         error_set(err, "no GPU: this machine has no NVIDIA driver");
-        return error_hint(err, "run on a node with a GPU (Slurm: --gres=gpu:1), in a container with --gpus all or --nv; or use the CPU backend");
+        return error_hint(err, "run on a node with a GPU (Slurm: --gres=gpu:1), in a container with --gpus all or --nv; or use the CPU (train.backend, eval.backend = cpu)");
     }
     if (status == cudaErrorInsufficientDriver || driver / 1000 < runtime / 1000) {
         error_set(err, "the NVIDIA driver is too old: it runs CUDA %d.%d, this program needs %d.%d", driver / 1000, driver % 1000 / 10, runtime / 1000,

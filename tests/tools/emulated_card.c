@@ -1,5 +1,5 @@
-/* emulated_card.c - linked into a program, gives it a card that is not there (fake_cuda.h) before main begins. With LADNN_GUARD its
- * memory is out of the host's reach, as a real one's is. */
+/* emulated_card.c - linked into a program, gives it a card that is not there (fake_cuda.h) before main begins. With LADNN_COUNT_CALLS a
+ * recorded step tells how many calls it has; with LADNN_GUARD the card's memory is out of the host's reach, as a real one's is. */
 #include <stdlib.h>
 
 #include "tests/cuda/emulator.h"

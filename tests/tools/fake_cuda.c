@@ -2,6 +2,7 @@
 #include "tests/tools/fake_cuda.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -230,6 +231,11 @@ static cudaError_t capture_begin(cudaStream_t s, enum cudaStreamCaptureMode mode
 static cudaError_t capture_end(cudaStream_t s, cudaGraph_t *g)
 {
     CHECK(recorded && s, "no capture");
+    if (getenv("LADNN_COUNT_CALLS")) {
+        long calls = 0;
+        for (const struct call *c = recorded->first; c; c = c->next) calls++;
+        fprintf(stderr, "%ld calls in the recorded step\n", calls);
+    }
     *g = (cudaGraph_t)recorded;
     recorded = NULL;
     fake_cuda.captures++;
