@@ -80,6 +80,7 @@ ladnn_row(DCMTK    FALSE "${DCMTK_FOUND}" "${DCMTK_dcmdata}" "${apt} libdcmtk-de
 ladnn_row(oneDNN   TRUE "${DNNL_FOUND}" "${DNNL_LIBRARY}" "${apt} libdnnl-dev, or set DNNL_INCLUDE and DNNL_LIBRARY (2.x)")
 
 # Used by the GPU path only; nothing here needs them.
+option(LADNN_CUDA "Build the GPU path where CUDA and cuDNN are found" ON)
 find_path(CUDA_INCLUDE cuda_runtime_api.h HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES include)
 find_library(CUDART_LIBRARY cudart HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES lib64)
 find_library(CUDART_STATIC cudart_static HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES lib64)
@@ -95,8 +96,10 @@ if(NOT CMAKE_CUDA_COMPILER)
     set(ENV{CUDACXX} ${NVCC}) # tried by check_language: one that cannot compile is as none
   endif()
 endif()
-check_language(CUDA)
-if(CMAKE_CUDA_COMPILER AND CMAKE_CXX_COMPILER AND CUDA_INCLUDE AND CUDART_STATIC AND CUDNN_LIBRARY AND CUDNN_INCLUDE)
+if(LADNN_CUDA)
+  check_language(CUDA)
+endif()
+if(LADNN_CUDA AND CMAKE_CUDA_COMPILER AND CMAKE_CXX_COMPILER AND CUDA_INCLUDE AND CUDART_STATIC AND CUDNN_LIBRARY AND CUDNN_INCLUDE)
   set(CMAKE_CUDA_ARCHITECTURES ${LADNN_CUDA_ARCHITECTURES})
   enable_language(CXX)
   enable_language(CUDA)
