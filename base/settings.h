@@ -42,6 +42,7 @@ struct command {
 };
 
 struct settings *settings_open(const struct command *command);
+struct settings *settings_copy(const struct settings *s);
 void settings_close(struct settings *s); /* NULL is fine */
 /* Reads a libconfig file; @include is refused (give --config several times). Not collective. */
 int settings_read_file(struct settings *s, const char *path, struct error *err);

@@ -21,29 +21,37 @@ static int read_member(struct settings *s, const char *key, const struct config_
     return settings_store(s, row, member->text, origin, err);
 }
 
-static int check_group(const struct settings *s, const struct config_node *group, const char *origin, struct error *err)
+static bool is_group(const char *name)
 {
-    const char *name = group->name, *nearest = NULL;
-    size_t length = strlen(name);
-    bool known = false;
+    for (const struct setting_row *row = settings_table; row->key; row++)
+        if (key_group_length(row->key) == strlen(name) && !strncmp(row->key, name, strlen(name))) return true;
+    return false;
+}
+
+static int unknown_group(const struct settings *s, const char *name, const char *origin, struct error *err)
+{
+    const char *nearest = NULL;
     int least = 3;
     for (const struct setting_row *row = settings_table; row->key; row++) {
-        size_t n = key_group_length(row->key);
         char other[64];
-        snprintf(other, sizeof other, "%.*s", (int)n, row->key);
-        known = known || !strcmp(other, name);
-        if (command_takes(s->command, row->key) && text_distance(name, other) < least) {
-            least = text_distance(name, other);
-            nearest = row->key;
-        }
+        snprintf(other, sizeof other, "%.*s", (int)key_group_length(row->key), row->key);
+        if (!command_takes(s->command, row->key) || text_distance(name, other) >= least) continue;
+        least = text_distance(name, other);
+        nearest = row->key;
     }
-    if (known && !groups_have(s->command->groups, name, length))
-        return error_set(err, "%s: command '%s' does not take the group '%s'", origin, s->command->name, name);
-    if (known && group->type == CONFIG_GROUP) return 0;
-    if (known) return error_set(err, "%s: '%s' must be a group, like %s = { key = value; };", origin, name, name);
     error_set(err, "%s: unknown group '%s'", origin, name);
     if (nearest) return error_hint(err, "did you mean '%.*s'?", (int)key_group_length(nearest), nearest);
     return error_hint(err, "the groups of command '%s' are: %s", s->command->name, s->command->groups);
+}
+
+static int check_group(const struct settings *s, const struct config_node *group, const char *origin, struct error *err)
+{
+    const char *name = group->name;
+    if (!is_group(name)) return unknown_group(s, name, origin, err);
+    if (!groups_have(s->command->groups, name, strlen(name)))
+        return error_set(err, "%s: command '%s' does not take the group '%s'", origin, s->command->name, name);
+    if (group->type == CONFIG_GROUP) return 0;
+    return error_set(err, "%s: '%s' must be a group, like %s = { key = value; };", origin, name, name);
 }
 
 int settings_read_group(struct settings *s, const struct config_node *group, const char *path, struct error *err)
