@@ -58,6 +58,7 @@ static int train_epoch(struct trainer *t, bool *stop, struct error *err)
     int64_t images_before = t->at.images;
     t->data_s = t->compute_s = t->comm_s = 0;
     train_start_epoch(t);
+    pace_start_epoch(&t->pace);
     progress_start(&progress, t->batches, "epoch %d/%d", t->at.epoch + 1, t->c.epochs);
     while (t->at.batch < t->batches) {
         struct loss_sums loss;
@@ -65,7 +66,9 @@ static int train_epoch(struct trainer *t, bool *stop, struct error *err)
         if (train_step(t, &loss, &norm, err)) return -1;
         if (!t->stepped) log_info("first step done %.1f s after the start", clock_s() - t->started_s);
         t->stepped = true;
+        pace_step(&t->pace);
         record_step(t, &loss, norm);
+        trainer_tell_sometimes(t);
         show_progress(t, &progress, loss.loss, started_s, images_before);
         *stop = comm_any(t->comm, stop_asked() || out_of_time(t), "agreeing on a stop");
         if ((*stop || checkpoint_due(t)) && trainer_save(t, err)) return -1;
@@ -145,6 +148,7 @@ static int vote(struct trainer *t, struct error *err)
 static int end_epoch(struct trainer *t, double started_s, struct error *err)
 {
     struct evaluation e;
+    double trained_s = clock_s();
     if (evaluate_split(&e, t->data, SPLIT_VAL, t->net, &t->c, t->comm, err)) return -1;
     mem_free(e.logits);
     if (!isfinite(e.loss) || !isfinite(e.covid)) { /* the same on all ranks */
@@ -153,11 +157,14 @@ static int end_epoch(struct trainer *t, double started_s, struct error *err)
     }
     if (save_best(t, &e, err) || vote(t, err)) return -1;
     record_epoch(t, &e, clock_s() - started_s);
+    double train_loss = t->at.loss_sum / (double)t->at.images;
     t->at.epoch++;
     t->at.batch = 0;
     t->at.images = 0;
     t->at.loss_sum = t->at.covid_sum = 0;
-    return trainer_save(t, err);
+    int rc = trainer_save(t, err);
+    pace_end_epoch(&t->pace, clock_s() - trained_s, train_loss);
+    return rc;
 }
 
 /* ---- the test ---- */
@@ -232,11 +239,10 @@ static int test(struct trainer *t, struct error *err)
     return comm_agree(t->comm, rc, err, "writing the results");
 }
 
-int trainer_run(struct trainer *t, enum train_end *end, struct error *err)
+/* To the last epoch and the test, or to an agreed stop. */
+static int run_epochs(struct trainer *t, enum train_end *end, struct error *err)
 {
     bool stop = false;
-    *end = TRAIN_WAS_FINISHED;
-    if (!t->net) return 0;
     while (t->at.epoch < t->c.epochs) {
         double started_s = clock_s();
         if (train_epoch(t, &stop, err)) return -1;
@@ -245,7 +251,25 @@ int trainer_run(struct trainer *t, enum train_end *end, struct error *err)
             return 0;
         }
         if (end_epoch(t, started_s, err)) return -1;
+        trainer_tell_sometimes(t);
     }
     *end = TRAIN_FINISHED;
     return test(t, err);
+}
+
+static const char *why_stopped(const struct trainer *t)
+{
+    if (*stop_reason()) return stop_reason();
+    return t->c.max_steps > 0 && t->at.step >= t->c.max_steps ? "train.max_steps" : out_of_time(t) ? "train.time_limit_s" : "signal to another rank";
+}
+
+int trainer_run(struct trainer *t, enum train_end *end, struct error *err)
+{
+    *end = TRAIN_WAS_FINISHED;
+    int rc = t->net ? run_epochs(t, end, err) : 0;
+    if (rc)
+        trainer_tell(t, RUN_FAILED, err->message, NULL);
+    else
+        trainer_tell(t, *end == TRAIN_STOPPED ? RUN_STOPPED : RUN_FINISHED, NULL, *end == TRAIN_STOPPED ? why_stopped(t) : NULL);
+    return rc;
 }

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "train/identity.h"
 
 static const char LOCK[] = "lock";
 struct run_folder {
@@ -26,7 +27,7 @@ char *run_folder_file(const struct run_folder *r, const char *name) { return pat
 static int empty_folder(const char *path, struct error *err)
 {
     static const char *const ours[] = {"config.cfg", "identity.txt", "record.jsonl", "best.h5", "predictions.csv",
-                                       "metrics.json", "checkpoints"};
+                                       "metrics.json", "progress.json", "checkpoints"};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         char *name = path_join(path, ours[i]);
         int rc = path_is_folder(name) ? folder_remove(name, err) : unlink(name) && errno != ENOENT;
@@ -35,14 +36,6 @@ static int empty_folder(const char *path, struct error *err)
         if (rc) return -1;
     }
     return 0;
-}
-
-static int refuse_other(struct error *err, const char *path, const char *kept, const char *now)
-{
-    text_first_difference(&kept, &now);
-    error_set(err, "%s: holds another run: '%.*s' there, '%.*s' asked now", path, (int)strcspn(kept, "\n"), kept,
-              (int)strcspn(now, "\n"), now);
-    return error_hint(err, "choose another --out, or --overwrite to begin anew");
 }
 
 /* A folder with files but without identity is somebody else's. */
@@ -61,17 +54,11 @@ static int refuse_foreign(const char *path, struct error *err)
 static int check_identity(const char *path, const char *identity, bool overwrite, struct error *err)
 {
     char *name = path_join(path, "identity.txt");
-    uint8_t *kept = NULL;
-    size_t bytes;
+    bool there;
     int rc = path_exists(name) ? 0 : refuse_foreign(path, err);
     if (!rc && overwrite) rc = empty_folder(path, err);
-    if (!rc && path_exists(name)) {
-        rc = file_read(&kept, &bytes, name, err);
-        if (!rc && strcmp((char *)kept, identity)) rc = refuse_other(err, path, (char *)kept, identity);
-    } else if (!rc) {
-        rc = file_write_atomic(name, identity, strlen(identity), err);
-    }
-    mem_free(kept);
+    if (!rc) rc = run_identity_compare(path, identity, &there, err);
+    if (!rc && !there) rc = file_write_atomic(name, identity, strlen(identity), err);
     mem_free(name);
     return rc;
 }

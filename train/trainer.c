@@ -14,6 +14,7 @@
 #include "base/threads.h"
 #include "io/load/sampler.h"
 #include "models/init.h"
+#include "train/identity.h"
 
 static int open_data(struct trainer *t, struct error *err)
 {
@@ -94,17 +95,16 @@ static int open_run(struct trainer *t, bool *finished, struct error *err)
     struct text identity = {0};
     uint8_t digest[32];
     char hex[65];
-    int rc = 0;
-    train_config_identity(t->settings, &identity);
     dataset_hash(t->data, digest);
     hash_hex(hex, digest);
-    text_add(&identity, "data sha256 = %s\n", hex);
-    rc = compare_ranks(t, &identity, err);
+    int rc = comm_agree(t->comm, run_identity_of(t->settings, hex, &identity, err), err, "telling what this run is");
+    if (!rc) rc = compare_ranks(t, &identity, err);
     if (!rc && comm_rank(t->comm) == 0) {
         t->run = run_folder_open(t->c.out, identity.data, t->c.overwrite, finished, err);
         rc = t->run ? 0 : -1;
     }
     text_free(&identity);
+    if (!rc && t->run && !*finished) trainer_tell(t, RUN_RUNNING, NULL, NULL);
     return comm_agree(t->comm, rc, err, "opening the run folder");
 }
 
@@ -175,25 +175,6 @@ static int begin(struct trainer *t, struct error *err)
     return comm_agree(t->comm, rc, err, "starting the run record");
 }
 
-/* A finished run is the one asked for only when it has as many epochs. */
-static int check_finished_epochs(const struct trainer *t, struct error *err)
-{
-    char *name = run_folder_file(t->run, "metrics.json");
-    uint8_t *text;
-    size_t bytes;
-    int epochs = -1, rc = file_read(&text, &bytes, name, err);
-    const char *at = rc ? NULL : strstr((char *)text, "\"epochs\":");
-    if (at) epochs = atoi(at + strlen("\"epochs\":"));
-    if (!rc && epochs < 0) rc = error_set(err, "%s: not the result of a run", name);
-    if (!rc && epochs != t->c.epochs) {
-        rc = error_set(err, "%s: finished with %d epochs, train.epochs is %d", t->c.out, epochs, t->c.epochs);
-        error_hint(err, "choose another --out, or --overwrite to begin anew");
-    }
-    mem_free(text);
-    mem_free(name);
-    return rc;
-}
-
 static int check_paths(const struct train_config *c, struct error *err)
 {
     if (!*c->data) return error_set(err, "train.data is not set: --data DIR, a folder made by ladnn pack");
@@ -218,7 +199,7 @@ static int open_parts(struct trainer *t, struct error *err)
     if (open_run(t, &finished, err)) return -1;
     if (comm_any(t->comm, finished, "looking for an earlier result")) {
         t->at.epoch = t->c.epochs; /* nothing to do: trainer_run says so */
-        return comm_agree(t->comm, t->run ? check_finished_epochs(t, err) : 0, err, "looking at an earlier result");
+        return comm_agree(t->comm, t->run ? run_finished(t->c.out, t->c.epochs, &finished, err) : 0, err, "looking at an earlier result");
     }
     omp_set_num_threads(threads);
     if (comm_agree(t->comm, t->c.ops->attach(comm_local_rank(t->comm), err), err, "taking the accelerators")) return -1;
@@ -248,7 +229,9 @@ struct trainer *trainer_open(const struct settings *s, struct comm *comm, struct
     t->settings = s;
     t->comm = comm;
     t->started_s = t->saved_s = clock_s();
+    pace_start(&t->pace);
     if (train_config_read(&t->c, s, err) || check_paths(&t->c, err) || open_parts(t, err)) {
+        trainer_tell(t, RUN_FAILED, err->message, NULL);
         trainer_close(t);
         return NULL;
     }

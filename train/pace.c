@@ -1,0 +1,75 @@
+/* pace.c - see pace.h. */
+#include "train/pace.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "train/trainer.h"
+
+static const double TELL_EVERY_S = 2;
+
+void pace_start(struct pace *p) { *p = (struct pace){.told_loss = NAN}; }
+
+/* The first step of an epoch waits for its first pictures, that of a process also for memory and plans: neither is the pace. */
+void pace_start_epoch(struct pace *p) { p->step_ended_s = 0; }
+
+void pace_step(struct pace *p)
+{
+    double now_s = clock_s();
+    if (p->step_ended_s > 0) {
+        p->steps++;
+        p->steps_s += now_s - p->step_ended_s;
+    }
+    p->step_ended_s = now_s;
+}
+
+void pace_end_epoch(struct pace *p, double seconds, double train_loss)
+{
+    p->told_loss = train_loss;
+    p->ends++;
+    p->ends_s += seconds;
+}
+
+double pace_left_s(const struct trainer *t)
+{
+    const struct pace *p = &t->pace;
+    if (!p->steps) return NAN;
+    double step_s = p->steps_s / (double)p->steps;
+    double val = (double)dataset_count(t->data, SPLIT_VAL), test = (double)dataset_count(t->data, SPLIT_TEST);
+    double end_s = p->ends ? p->ends_s / (double)p->ends : val * step_s / t->c.batch;
+    int epochs = t->c.epochs - t->at.epoch, votes = t->c.vote_last - t->at.votes;
+    double tests = t->c.vote_last ? votes : 1;
+    return step_s * ((double)epochs * t->batches - t->at.batch) + end_s * (epochs + tests * test / val);
+}
+
+/* To 1 / parts: short in the file. */
+static double rounded(double x, double parts) { return round(x * parts) / parts; }
+
+void trainer_tell(struct trainer *t, enum run_state state, const char *error, const char *reason)
+{
+    if (!t->run) return;
+    if (t->at.images) t->pace.told_loss = t->at.loss_sum / (double)t->at.images;
+    bool over = t->at.epoch >= t->c.epochs;
+    struct progress_state p = {.state = state, .epoch = over ? t->c.epochs : t->at.epoch + 1, .epochs = t->c.epochs,
+        .batch = over ? t->batches : t->at.batch, .batches = t->batches, .step = t->at.step,
+        .train_loss = t->pace.told_loss, .seconds = rounded(clock_s() - t->started_s, 1e3),
+        .eta_s = state == RUN_FINISHED ? 0 : rounded(pace_left_s(t), 10)};
+    snprintf(p.error, sizeof p.error, "%s", error ? error : "");
+    snprintf(p.signal, sizeof p.signal, "%s", reason ? reason : "");
+    struct error err;
+    char *path = run_folder_file(t->run, "progress.json");
+    t->pace.told_s = clock_s();
+    if (progress_write(path, &p, &err) && !t->pace.warned) {
+        t->pace.warned = true;
+        log_warn("%s", err.message);
+    }
+    mem_free(path);
+}
+
+void trainer_tell_sometimes(struct trainer *t)
+{
+    if (t->run && clock_s() - t->pace.told_s >= TELL_EVERY_S) trainer_tell(t, RUN_RUNNING, NULL, NULL);
+}
