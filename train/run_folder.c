@@ -38,13 +38,19 @@ static int empty_folder(const char *path, struct error *err)
     return 0;
 }
 
+/* What is there before a run begins: the lock, and what `ladnn grid` keeps of its attempts. */
+static bool is_of_starter(const char *name)
+{
+    return !strcmp(name, LOCK) || !strcmp(name, "attempts.jsonl") || !strcmp(name, "train.log");
+}
+
 /* A folder with files but without identity is somebody else's. */
 static int refuse_foreign(const char *path, struct error *err)
 {
     char **names;
     int count, others = 0;
     if (folder_list(&names, &count, path, err)) return -1;
-    for (int i = 0; i < count; i++) others += strcmp(names[i], LOCK) != 0;
+    for (int i = 0; i < count; i++) others += !is_of_starter(names[i]);
     folder_list_free(names, count);
     if (!others) return 0;
     error_set(err, "%s: not empty, and no run folder of ladnn (no identity.txt)", path);
