@@ -268,6 +268,19 @@ struct settings *grid_cell_settings(const struct grid *g, const struct grid_cell
     return NULL;
 }
 
+/* Whether all values of a list are ones that the setting takes; every cell sets it anew. */
+static int check_words(struct grid *g, const char *name, const char *key, struct error *err)
+{
+    const struct config_node *list = config_find(config_find(&g->file, "grid"), name);
+    int status = 0;
+    for (int i = 0; i < list->count && !status; i++) {
+        char *origin = mem_format("%s:%d", g->path, list->items[i].line);
+        status = settings_set(g->common, key, list->items[i].text, origin, err);
+        mem_free(origin);
+    }
+    return status;
+}
+
 static int read_name(struct grid *g, struct error *err)
 {
     const struct config_node *grid = config_find(&g->file, "grid"), *name;
@@ -292,6 +305,7 @@ int grid_read(struct grid *g, struct settings *s, struct error *err)
     if (read_datasets(g, settings_string(s, "grid.shards"), err)) return -1;
     if (read_list(&g->backbones, &g->backbone_count, g, "backbones", CONFIG_STRING, err)) return -1;
     if (read_list(&g->methods, &g->method_count, g, "methods", CONFIG_STRING, err) || read_seeds(g, err)) return -1;
+    if (check_words(g, "backbones", "model.backbone", err) || check_words(g, "methods", "model.method", err)) return -1;
     expand(g);
     return check_overrides(g, err);
 }
