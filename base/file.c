@@ -79,7 +79,7 @@ static int write_all(int fd, const uint8_t *data, size_t bytes)
     return 0;
 }
 
-static int write_synced(const char *path, const void *data, size_t bytes, struct error *err)
+int file_write_synced(const char *path, const void *data, size_t bytes, struct error *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) return fail(err, path, "create");
@@ -98,7 +98,7 @@ int file_write_atomic(const char *path, const void *data, size_t bytes, struct e
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
         return error_set(err, "%s: is not a regular file; it is not replaced", path);
     char *temporary = mem_format("%s.tmp-%ld", path, (long)getpid());
-    int status = write_synced(temporary, data, bytes, err);
+    int status = file_write_synced(temporary, data, bytes, err);
     if (!status) status = file_rename(temporary, path, err);
     if (status) unlink(temporary);
     mem_free(temporary);
