@@ -92,6 +92,11 @@ static int write_new(const char *path, const void *data, size_t bytes, bool sync
     return status;
 }
 
+int file_write_synced(const char *path, const void *data, size_t bytes, struct error *err)
+{
+    return write_new(path, data, bytes, true, err);
+}
+
 static int rename_over(const char *from, const char *to, struct error *err)
 {
     return rename(from, to) ? error_set(err, "%s: cannot rename to %s: %s", from, to, strerror(errno)) : 0;

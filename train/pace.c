@@ -62,7 +62,8 @@ void trainer_tell(struct trainer *t, enum run_state state, const char *error, co
     struct error err;
     char *path = run_folder_file(t->run, "progress.json");
     t->pace.told_s = clock_s();
-    if (progress_write(path, &p, &err) && !t->pace.warned) {
+    struct fence *fence = run_folder_fence(t->run);
+    if (progress_write(path, &p, fence, &err) && !fence_lost(fence) && !t->pace.warned) {
         t->pace.warned = true;
         log_warn("%s", err.message);
     }

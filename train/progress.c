@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "train/fence.h"
 
 const char *const run_state_names[] = {"running", "stopped", "finished", "failed"};
 enum { STATES = sizeof run_state_names / sizeof *run_state_names };
@@ -56,29 +57,31 @@ static void add_state(struct text *out, const struct progress_state *p)
 }
 
 /* Written and renamed, not synced: it is told anew all the time. */
-static int replace(const char *path, const struct text *content, struct error *err)
+static int replace(const char *path, const struct text *content, struct fence *fence, struct error *err)
 {
     char *temporary = mem_format("%s.tmp-%ld", path, (long)getpid());
     FILE *f = fopen(temporary, "wb");
     bool written = f && fwrite(content->data, 1, content->length, f) == content->length;
     if (f && fclose(f)) written = false;
-    int rc = written && !rename(temporary, path) ? 0 : error_set(err, "%s: cannot be written: %s", path, strerror(errno));
+    int code = errno, rc = written ? fence_check(fence, err) : error_set(err, "%s: cannot be written: %s", path, strerror(code));
+    if (!rc && rename(temporary, path)) rc = error_set(err, "%s: cannot be replaced: %s", path, strerror(errno));
     if (rc) unlink(temporary);
     mem_free(temporary);
     return rc;
 }
 
-int progress_write(const char *path, struct progress_state *p, struct error *err)
+int progress_write(const char *path, struct progress_state *p, struct fence *fence, struct error *err)
 {
     struct text out = {0};
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     p->updated_unix = (double)now.tv_sec + 1e-3 * (double)(now.tv_nsec / 1000000);
     clock_iso8601(p->updated, sizeof p->updated);
+    p->attempt = fence_attempt(fence);
     p->pid = getpid();
     gethostname(p->host, sizeof p->host - 1);
     add_state(&out, p);
-    int rc = replace(path, &out, err);
+    int rc = replace(path, &out, fence, err);
     text_free(&out);
     return rc;
 }

@@ -36,6 +36,7 @@ struct progress_state {
 /* -1 with err: cannot be read, or is no progress.json. */
 int progress_read(const char *path, struct progress_state *p, struct error *err);
 
-/* Fills in the time, host and pid, and replaces `path`. */
-int progress_write(const char *path, struct progress_state *p, struct error *err);
+struct fence;
+/* Fills in the attempt, time, host and pid, and replaces `path`, while the fence is ours. */
+int progress_write(const char *path, struct progress_state *p, struct fence *fence, struct error *err);
 #endif

@@ -222,7 +222,8 @@ static int save_on_rank_0(struct trainer *t, struct error *err)
     position_write(text, attribute, t);
     attribute[POSITION_FIELDS] = (struct tensor_attribute){"backbone", t->graph->backbone};
     attribute[POSITION_FIELDS + 1] = (struct tensor_attribute){"version", LADNN_VERSION};
-    int rc = checkpoint_write(t->c.out, t->at.step, t->c.checkpoint_keep, l.entry, l.count, attribute, POSITION_FIELDS + 2, err);
+    int rc = checkpoint_write(t->c.out, t->at.step, t->c.checkpoint_keep, l.entry, l.count, attribute, POSITION_FIELDS + 2,
+                              run_folder_fence(t->run), err);
     list_free(&l);
     mem_free(running);
     return rc;

@@ -23,8 +23,9 @@ grid = {
     methods = ["baseline", "ladnn"];
     seeds = [1];
     override = (
-        { dataset = "d0d1"; backbone = "efficientnet_b0"; method = "baseline"; optim = { lr = 100.0; weight_decay = 10.0; }; },
-        { dataset = "d0"; backbone = "resnet18"; train = { epochs = $long; }; }
+        { dataset = "d0d1"; backbone = "efficientnet_b0"; method = "baseline"; train = { covid_weight = 0.0; }; },
+        { dataset = "d0"; backbone = "resnet18"; train = { epochs = $long; }; },
+        { dataset = "d0"; backbone = "densenet121"; method = "baseline"; train = { epochs = 6; }; }
     );
 };
 augment = { size = 32; };
@@ -62,11 +63,15 @@ raw_job() { squeue -h -r -o '%F %K %A' | awk -v a="$array" -v i="$(($(grep -nx "
 attempts() { grep -c '"type": "begin"' "storm/$1/attempts.jsonl"; }
 
 warned=d0-resnet18-baseline-s1 struck=d0-resnet18-ladnn-s1 killed=d0-densenet121-baseline-s1
+check "a cell runs" wait_until 120 runs $killed
+rank=$(field $killed pid)
+check "one of its ranks is killed" kill -9 "$rank"
+
 for times in 1 2; do
   check "a cell is running (warning $times)" wait_until 120 runs $warned $((times * 2))
   step=$(field $warned step)
   if [ -n "$full" ]; then check "its time limit is cut" scontrol update "JobId=$(raw_job $warned)" TimeLimit=1
-  else check "its task is warned" timeout 5 scancel -b -s USR2 "$(raw_job $warned)"; fi
+  else timeout 3 scancel -b -s USR2 "$(raw_job $warned)"; fi # it tries again for ever, though the first try arrives
   again() { [ "$(attempts $warned)" -gt "$times" ] && runs $warned "$step"; }
   if [ "$times" = 1 ]; then # meanwhile
     check "another runs" wait_until 60 runs $struck
@@ -76,10 +81,6 @@ for times in 1 2; do
   fi
   check "it is started again" wait_until 200 again
 done
-check "a third runs" wait_until 120 runs $killed
-rank=$(field $killed pid)
-check "one of its ranks is killed" kill -9 "$rank"
-
 collect() { squeue -h -o %j | grep -q collect; }
 finished() { ! collect; }
 check "all ends" wait_until $((full ? 500 : 300)) finished
@@ -102,7 +103,7 @@ check "a failed cell leaves no result" [ ! -e "storm/$bad/metrics.json" ]
 "$ladnn" grid submit --file grid.cfg --config site.cfg --out storm --dry-run >again.txt 2>again.log
 check "the failed one would be submitted again" grep -q "1 of $cells cells: $((cells - 1)) done" again.log
 check "a retry runs it here" bash -c "! '$ladnn' grid retry --out storm --local >retry.log 2>&1 && grep -q '$bad failed' retry.log"
-sed -i 's/lr = 100.0; weight_decay = 10.0/lr = 1e-4/' grid.cfg
+sed -i 's/covid_weight = 0.0/covid_weight = 4.0/' grid.cfg
 "$ladnn" grid plan --file grid.cfg --out storm >plan.txt
 check "changed settings make it stale" grep -q "$bad *stale" plan.txt
 check "and are run" "$ladnn" grid run --file grid.cfg --out storm
