@@ -282,8 +282,10 @@ int trainer_run(struct trainer *t, enum train_end *end, struct error *err)
     *end = TRAIN_WAS_FINISHED;
     int rc = t->net ? run_epochs(t, end, err) : 0;
     if (rc)
-        trainer_tell(t, RUN_FAILED, err->message, NULL);
+        trainer_tell_failure(t, err);
+    else if (*end == TRAIN_STOPPED)
+        trainer_tell(t, RUN_STOPPED, why_stopped(t));
     else
-        trainer_tell(t, *end == TRAIN_STOPPED ? RUN_STOPPED : RUN_FINISHED, NULL, *end == TRAIN_STOPPED ? why_stopped(t) : NULL);
+        trainer_tell(t, RUN_FINISHED, NULL);
     return rc;
 }

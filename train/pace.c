@@ -48,7 +48,7 @@ double pace_left_s(const struct trainer *t)
 /* To 1 / parts: short in the file. */
 static double rounded(double x, double parts) { return round(x * parts) / parts; }
 
-void trainer_tell(struct trainer *t, enum run_state state, const char *error, const char *reason)
+static void tell(struct trainer *t, enum run_state state, const char *error, const char *reason)
 {
     if (!t->run) return;
     if (t->at.images) t->pace.told_loss = t->at.loss_sum / (double)t->at.images;
@@ -70,7 +70,14 @@ void trainer_tell(struct trainer *t, enum run_state state, const char *error, co
     mem_free(path);
 }
 
+void trainer_tell(struct trainer *t, enum run_state state, const char *reason) { tell(t, state, NULL, reason); }
+
+void trainer_tell_failure(struct trainer *t, struct error *err)
+{
+    if (t->run && !fence_check(run_folder_fence(t->run), err)) tell(t, RUN_FAILED, err->message, NULL);
+}
+
 void trainer_tell_sometimes(struct trainer *t)
 {
-    if (t->run && clock_s() - t->pace.told_s >= TELL_EVERY_S) trainer_tell(t, RUN_RUNNING, NULL, NULL);
+    if (t->run && clock_s() - t->pace.told_s >= TELL_EVERY_S) trainer_tell(t, RUN_RUNNING, NULL);
 }

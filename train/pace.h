@@ -23,8 +23,10 @@ void pace_end_epoch(struct pace *p, double seconds, double train_loss);
 /* Seconds to the end of the run. NaN before anything was measured. Until a validation has been timed, an image of it counts as one of training. */
 double pace_left_s(const struct trainer *t);
 
-/* Writes progress.json: `error` for RUN_FAILED, `reason` for RUN_STOPPED, else NULL. A failure to write is a warning, once. */
-void trainer_tell(struct trainer *t, enum run_state state, const char *error, const char *reason);
+/* Writes progress.json; `reason`: of RUN_STOPPED, else NULL. A failure to write is a warning, once. */
+void trainer_tell(struct trainer *t, enum run_state state, const char *reason);
+/* The same for RUN_FAILED. When a newer process has taken the folder over, nothing is written and err names it: whatever failed, that is why. */
+void trainer_tell_failure(struct trainer *t, struct error *err);
 /* The same for RUN_RUNNING, when two seconds have passed since the last time. */
 void trainer_tell_sometimes(struct trainer *t);
 #endif
