@@ -38,6 +38,7 @@ const struct setting_row settings_table[] = {
     {"train.eval_batch", INT, "16", 1, 65536, 0, "images per evaluation step and rank"},
     {"train.stop_signal", CHOICE, "term", 0, 0, "none|term|usr1|usr2", "signal on which all ranks stop with a checkpoint"},
     {"train.overwrite", BOOL, "false", 0, 0, 0, "begin anew in a run folder that holds another run"},
+    {"train.lead_s", FLOAT, "0", 0, 86400, 0, "seconds between that signal and the end of the job: is it enough for a stop? 0 = unknown"},
     {"train.take_over", BOOL, "false", 0, 0, 0, "a run folder that another process works in: end it there and take its place, instead of refusing"},
     {"train.take_over_s", FLOAT, "60", 0, 86400, 0, "seconds that take_over waits for the other process before it goes on without it"},
     {"train.vote_last", INT, "0", 0, 1000, 0, "test with the mean probabilities of the last k epochs (He 2020); 0 = off"},

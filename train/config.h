@@ -22,7 +22,7 @@ struct train_config { /* strings are borrowed from the settings */
     int64_t max_steps;
     bool capture, deterministic, sync_bn, overlap, resume, overwrite, take_over, cache;
     int64_t cache_mb;
-    double take_over_s, time_limit_s, checkpoint_every_s, timeout_s;
+    double take_over_s, lead_s, time_limit_s, checkpoint_every_s, timeout_s;
     size_t bucket_bytes;
 };
 /* Judges combinations too (deterministic without synchronised statistics, bf16 on a CPU without it, ...). */

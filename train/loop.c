@@ -60,11 +60,14 @@ static void show_progress(struct trainer *t, struct progress *p, double loss, do
 static int agree(struct trainer *t, int rc, bool *stop, struct error *err)
 {
     enum { FAIL, STOP, SAVE, WISHES };
-    double any[WISHES] = {[FAIL] = rc != 0, [STOP] = stop_asked() || out_of_time(t), [SAVE] = checkpoint_due(t)};
+    bool measure = pace_wants_save(t);
+    double any[WISHES] = {[FAIL] = rc != 0, [STOP] = stop_asked() || out_of_time(t), [SAVE] = measure || checkpoint_due(t)};
     comm_max_double(t->comm, any, WISHES, "agreeing on a stop");
     *stop = any[STOP] > 0;
     if (any[FAIL] > 0) return comm_agree(t->comm, rc, err, "writing the record");
-    return any[STOP] > 0 || any[SAVE] > 0 ? trainer_save(t, err) : 0;
+    if ((any[STOP] > 0 || any[SAVE] > 0) && trainer_save(t, err)) return -1;
+    if (measure) pace_judge_lead(t);
+    return 0;
 }
 
 /* The rest of an epoch. *stop: all ranks agreed to end here; a checkpoint has been written. */
@@ -180,6 +183,7 @@ static int end_epoch(struct trainer *t, double started_s, struct error *err)
     t->at.loss_sum = t->at.covid_sum = 0;
     int rc = trainer_save(t, err);
     pace_end_epoch(&t->pace, clock_s() - trained_s, train_loss);
+    if (!rc) pace_judge_lead(t);
     return rc;
 }
 
@@ -257,18 +261,16 @@ static int test(struct trainer *t, struct error *err)
 static int run_epochs(struct trainer *t, enum train_end *end, struct error *err)
 {
     bool stop = false;
-    while (t->at.epoch < t->c.epochs) {
+    while (t->at.epoch < t->c.epochs && !stop) {
         double started_s = clock_s();
         if (train_epoch(t, &stop, err)) return -1;
-        if (stop) {
-            *end = TRAIN_STOPPED;
-            return 0;
-        }
+        if (stop) break;
         if (end_epoch(t, started_s, err)) return -1;
         trainer_tell_sometimes(t);
+        stop = comm_any(t->comm, stop_asked() || out_of_time(t), "agreeing on a stop"); /* its checkpoint has just been written */
     }
-    *end = TRAIN_FINISHED;
-    return test(t, err);
+    *end = stop ? TRAIN_STOPPED : TRAIN_FINISHED;
+    return stop ? 0 : test(t, err);
 }
 
 static const char *why_stopped(const struct trainer *t)
@@ -282,8 +284,10 @@ int trainer_run(struct trainer *t, enum train_end *end, struct error *err)
     *end = TRAIN_WAS_FINISHED;
     int rc = t->net ? run_epochs(t, end, err) : 0;
     if (rc)
-        trainer_tell(t, RUN_FAILED, err->message, NULL);
+        trainer_tell_failure(t, err);
+    else if (*end == TRAIN_STOPPED)
+        trainer_tell(t, RUN_STOPPED, why_stopped(t));
     else
-        trainer_tell(t, *end == TRAIN_STOPPED ? RUN_STOPPED : RUN_FINISHED, NULL, *end == TRAIN_STOPPED ? why_stopped(t) : NULL);
+        trainer_tell(t, RUN_FINISHED, NULL);
     return rc;
 }

@@ -235,7 +235,8 @@ int trainer_save(struct trainer *t, struct error *err)
     int rc = t->run ? save_on_rank_0(t, err) : 0;
     rc = comm_agree(t->comm, rc, err, "writing a checkpoint");
     t->saved_s = clock_s();
-    if (!rc) log_debug("checkpoint at step %" PRId64 " in %.2f s", t->at.step, t->saved_s - start);
+    t->pace.save_s = t->saved_s - start;
+    if (!rc) log_debug("checkpoint at step %" PRId64 " in %.2f s", t->at.step, t->pace.save_s);
     return rc;
 }
 

@@ -118,7 +118,7 @@ static int open_run(struct trainer *t, bool *finished, struct error *err)
     if (!rc) rc = compare_ranks(t, &identity, err);
     if (!rc) rc = open_folder(t, identity.data, finished, err);
     text_free(&identity);
-    if (!rc && t->run && !*finished) trainer_tell(t, RUN_RUNNING, NULL, NULL);
+    if (!rc && t->run && !*finished) trainer_tell(t, RUN_RUNNING, NULL);
     return comm_agree(t->comm, rc, err, "opening the run folder");
 }
 
@@ -245,7 +245,7 @@ struct trainer *trainer_open(const struct settings *s, struct comm *comm, struct
     t->started_s = t->saved_s = clock_s();
     pace_start(&t->pace);
     if (train_config_read(&t->c, s, err) || check_paths(&t->c, err) || open_parts(t, err)) {
-        trainer_tell(t, RUN_FAILED, err->message, NULL);
+        trainer_tell_failure(t, err);
         trainer_close(t);
         return NULL;
     }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # timeout=300  A second copy of a run takes its folder over; the first ends at its next look, also when it was stopped meanwhile.
 source "$(dirname "$0")/common.sh.inc"
-small_data
-options=(--data shards --set augment.size=32 --set train.batch=10 --set train.epochs=60 --set optim.lr=1e-3 --set train.threads=1
-  --set train.checkpoint_every_s=0.2)
+small_data 0.05
+options=(--data shards --set model.backbone=efficientnet_b0 --set optim.name=sgd --set augment.size=32 --set train.batch=8 --set train.epochs=25
+  --set optim.lr=1e-3 --set train.threads=1 --set train.checkpoint_keep=1)
 take=(--set train.take_over=true)
 begun() { # RUN STEPS: until so many steps stand in its record
   for _ in $(seq 300); do [ "$(grep -c '"step"' "$1/record.jsonl" 2>/dev/null)" -ge "$2" ] 2>/dev/null && return; sleep 0.05; done
