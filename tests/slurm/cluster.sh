@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # A real Slurm for tests: munged, slurmctld and two slurmd as virtual nodes n1 and n2 (4 CPUs and 2 pretended GPUs each) on this machine.
 # Needs no root, touches nothing outside the caller's folder; the daemons listen on loopback only (loopback.c).
-#   cluster.sh possible                  prints Slurm's version when this machine can do it, else status 1 and what is missing
-#   eval "$(cluster.sh start WORK $$)"   starts it within 30 s; what it prints points Slurm's commands at this cluster, which is stopped
-#                                        when the process of that number ends, however it does
-#   cluster.sh wait WORK JOB ... SECONDS until these jobs (whole arrays, or tasks as 12_3) have left the queue
-#   cluster.sh node-fail WORK n1         takes a node down as a failure does: its jobs are requeued
+#   cluster.sh possible                    prints Slurm's version when this machine can do it, else status 1 and what is missing
+#   eval "$(cluster.sh start WORK [PID])"  starts it within 30 s; what it prints points Slurm's commands at this cluster (or is `false`). The
+#                                          cluster is stopped when the process PID ends, however it does: give it $$, so that a killed test
+#                                          leaves nothing behind
+#   cluster.sh wait WORK JOB ... SECONDS   until these jobs (whole arrays, or tasks as 12_3) have left the queue
+#   cluster.sh node-fail WORK n1           takes a node down as a failure does: its jobs are requeued
 #   cluster.sh node-return WORK n1
-#   cluster.sh left WORK                 lists the processes of the cluster and of its jobs; status 1 when there are none
-#   cluster.sh stop WORK                 cancels the jobs, ends the daemons
+#   cluster.sh left WORK                   lists the processes of the cluster and of its jobs; status 1 when there are none
+#   cluster.sh stop WORK                   cancels the jobs, ends the daemons
 # While it runs, WORK/slurm holds everything: slurm.conf, sockets, state, log. Where WORK's path is long or odd, WORK/slurm is a link to a
 # folder below /tmp, because the path of a Unix socket has room for 108 bytes. Afterwards there is WORK/slurm-log alone, for looking at.
 # CLUSTER_SETTINGS may hold more lines for slurm.conf, for example MaxArraySize=11.
@@ -20,7 +21,7 @@ start_s=30
 daemons=(slurmd-n1 slurmd-n2 slurmctld munged) # in the order in which they are ended
 
 say() { echo "cluster.sh: $*" >&2; }
-usage() { sed -n '4,11s/^# *//p' "$0" >&2; exit 2; }
+usage() { sed -n '4,12s/^# *//p' "$0" >&2; exit 2; }
 
 # until_true SECONDS command ...: asks five times a second.
 until_true() {
@@ -184,14 +185,14 @@ launch_daemons() {
   exec 9<&-
 }
 
-start() { # work, number of a process
+start() { # work, number of a process or nothing
   local work
   possible >/dev/null || { say "$(possible)"; return 1; }
-  ended "$2" && { say "there is no process $2"; return 1; }
+  [ -n "$2" ] && ended "$2" && { say "there is no process $2"; return 1; }
   make_folder "$1" || return 1
   work=$(cd "$1" && pwd)
   export SLURM_CONF=$folder/slurm.conf
-  launch guard bash "$here/cluster.sh" guard "$work" "$2" "$folder/" # the last for daemon()
+  [ -z "$2" ] || launch guard bash "$here/cluster.sh" guard "$work" "$2" "$folder/" # the last for daemon()
   if ! launch_daemons; then
     tail -v -n 15 "$folder"/log/* >&2
     stop "$1"
@@ -269,7 +270,7 @@ mapfile -t inherited < <(compgen -e | grep -E '^(SLURM|SBATCH|SRUN|SALLOC|SQUEUE
 unset "${inherited[@]}"
 case ${1-} in
   possible) [ $# -eq 1 ] || usage; possible; exit ;;
-  start) [ $# -eq 3 ] || usage; start "$2" "$3"; exit ;;
+  start) [ $# -eq 2 ] || [ $# -eq 3 ] || usage; start "$2" "${3-}" || { echo false; exit 1; }; exit ;;
   wait) [ $# -ge 4 ] || usage ;;
   node-fail | node-return) [ $# -eq 3 ] || usage ;;
   left | stop) [ $# -eq 2 ] || usage ;;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# timeout=180  What the grid needs of Slurm does work: arrays with a limit, GPUs, requeue by a signal's trap, afterany, MPI, a node's failure.
+# timeout=240  What the grid needs of Slurm does work: arrays with a limit, GPUs, requeue by a signal's trap, afterany, MPI, a node's failure.
 source "$(dirname "$0")/../system/common.sh.inc"
 cluster() { bash "$tests/slurm/cluster.sh" "${@:1:1}" "$work" "${@:2}"; }
 lines=$(cluster start $$) || exit 1
@@ -86,7 +86,11 @@ for way in mpirun srun; do
 done
 
 # ---- a node fails ----
-struck=$(submit struck -w n1 --requeue --open-mode=append -o struck.out <<<'echo "run ${SLURM_RESTART_COUNT:-0}"; [ "${SLURM_RESTART_COUNT-}" ] || sleep 60')
+struck=$(submit struck -w n1 --requeue --open-mode=append -o struck.out <<'END'
+echo "run ${SLURM_RESTART_COUNT:-0}"
+[ "${SLURM_RESTART_COUNT-}" ] || sleep 60
+END
+)
 running() { for _ in {1..100}; do [ -s struck.out ] && return; sleep 0.1; done; return 1; }
 check "a job runs on n1" running
 check "n1 fails" cluster node-fail n1
@@ -108,6 +112,7 @@ check "with all it had" [ -z "$(pgrep -f "$second/")" ]
 # ---- the end ----
 check "an unknown job is told" bash -c "! bash '$tests/slurm/cluster.sh' wait '$work' 999 1"
 check "a second start is refused" bash -c "! bash '$tests/slurm/cluster.sh' start '$work' $$"
+check "which eval sees" bash -c "! eval \"\$(bash '$tests/slurm/cluster.sh' start '$work')\""
 submit stubborn -o stubborn.out <<<'trap "" TERM; sleep 300' >stubborn.id
 mapfile -t daemons < <(cluster left)
 check "the daemons are seen" [ ${#daemons[@]} -ge 4 ]
