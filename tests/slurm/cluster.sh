@@ -1,23 +1,27 @@
 #!/usr/bin/env bash
 # A real Slurm for tests: munged, slurmctld and two slurmd as virtual nodes n1 and n2 (4 CPUs and 2 pretended GPUs each) on this machine.
-# Needs no root, touches nothing outside the caller's folder and listens on loopback only.
-#   cluster.sh possible                  prints Slurm's version when this machine can do it, else status 1 and what is missing
-#   eval "$(cluster.sh start WORK)"      starts it within 30 s; what it prints points Slurm's commands at this cluster
-#   cluster.sh wait WORK JOB ... SECONDS until these jobs (whole arrays, or tasks as 12_3) have left the queue
-#   cluster.sh node-fail WORK n1         takes a node down as a failure does: its jobs are requeued
+# Needs no root, touches nothing outside the caller's folder; the daemons listen on loopback only (loopback.c).
+#   cluster.sh possible                    prints Slurm's version when this machine can do it, else status 1 and what is missing
+#   eval "$(cluster.sh start WORK [PID])"  starts it within 30 s; what it prints points Slurm's commands at this cluster (or is `false`). The
+#                                          cluster is stopped when the process PID ends, however it does: give it $$, so that a killed test
+#                                          leaves nothing behind
+#   cluster.sh wait WORK JOB ... SECONDS   until these jobs (whole arrays, or tasks as 12_3) have left the queue
+#   cluster.sh node-fail WORK n1           takes a node down as a failure does: its jobs are requeued
 #   cluster.sh node-return WORK n1
-#   cluster.sh left WORK                 lists the processes of the cluster and of its jobs; status 1 when there are none
-#   cluster.sh stop WORK                 cancels the jobs, ends the daemons
+#   cluster.sh left WORK                   lists the processes of the cluster and of its jobs; status 1 when there are none
+#   cluster.sh stop WORK                   cancels the jobs, ends the daemons
 # While it runs, WORK/slurm holds everything: slurm.conf, sockets, state, log. Where WORK's path is long or odd, WORK/slurm is a link to a
 # folder below /tmp, because the path of a Unix socket has room for 108 bytes. Afterwards there is WORK/slurm-log alone, for looking at.
 # CLUSTER_SETTINGS may hold more lines for slurm.conf, for example MaxArraySize=11.
 set -uo pipefail
 PATH=$PATH:/usr/sbin:/sbin # where Debian keeps the daemons, and where ordinary users do not look
+here=$(cd "$(dirname "$0")" && pwd)
 longest_path=60
 start_s=30
+daemons=(slurmd-n1 slurmd-n2 slurmctld munged) # in the order in which they are ended
 
 say() { echo "cluster.sh: $*" >&2; }
-usage() { sed -n '4,10s/^# *//p' "$0" >&2; exit 2; }
+usage() { sed -n '4,12s/^# *//p' "$0" >&2; exit 2; }
 
 # until_true SECONDS command ...: asks five times a second.
 until_true() {
@@ -31,11 +35,11 @@ until_true() {
 
 possible() {
   local missing=() p
-  for p in munged munge slurmctld slurmd sbatch srun squeue scancel scontrol sinfo flock setsid; do
+  for p in munged munge slurmctld slurmd sbatch srun squeue scancel scontrol sinfo flock setsid cc; do
     command -v $p >/dev/null || missing+=("$p")
   done
   [ ${#missing[@]} -eq 0 ] && slurmctld -V && return
-  echo "missing: ${missing[*]} (Debian: apt-get install slurm-wlm munge)"
+  echo "missing: ${missing[*]} (Debian: apt-get install slurm-wlm munge gcc)"
   return 1
 }
 
@@ -70,7 +74,7 @@ job_processes() {
 }
 processes() {
   local name
-  for name in slurmd-n1 slurmd-n2 slurmctld munged; do daemon $name; done
+  for name in "${daemons[@]}" guard; do daemon "$name"; done
   job_processes
 }
 
@@ -95,7 +99,6 @@ write_configuration() { # first of three ports
 ClusterName=ladnn-test
 SlurmctldHost=$host(127.0.0.1)
 SlurmctldPort=$1
-CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 SlurmUser=$user
 SlurmdUser=$user
 AuthType=auth/munge
@@ -139,6 +142,8 @@ PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 ${CLUSTER_SETTINGS:-}
 END
   echo "NodeName=n[1-2] Name=gpu File=$folder/dev/gpu[0-1]" >"$folder/gres.conf"
+  # No control group is used. Named, version 1 is loaded and does nothing; slurmd does not start where its search finds none mounted.
+  echo CgroupPlugin=cgroup/v1 >"$folder/cgroup.conf"
   ln -s /dev/null "$folder/dev/gpu0" && ln -s /dev/null "$folder/dev/gpu1" # Slurm asks for devices whose names end with their numbers
 }
 
@@ -158,28 +163,36 @@ make_folder() {
 
 answers() { "$@" >/dev/null 2>&1; }
 nodes_idle() { [ "$(timeout 10 sinfo -h -N -o '%N %t' 2>/dev/null | grep -cE '^n[12] idle$')" = 2 ]; }
+any_dead() { local name; for name in "${daemons[@]}"; do daemon "$name" >/dev/null || return 0; done; return 1; }
+idle_or_dead() { any_dead || nodes_idle; }
 
 launch_daemons() {
   local port
-  exec 9</tmp && flock -w $start_s 9 || { say "another start holds the lock on /tmp"; return 1; }
+  exec 9</tmp && flock -w 120 9 || { say "another start holds the lock on /tmp"; return 1; }
+  SECONDS=0
   port=$(choose_ports) && write_configuration "$port" || return 1
+  cc -shared -fPIC -O1 -o "$folder/loopback.so" "$here/loopback.c" || return 1
   (umask 077 && head -c 128 /dev/urandom >"$folder/munge/key") || return 1
   # --force: a build folder that a group may write to is good enough for a test's key
   launch munged munged --foreground --force --socket="$folder/munge/sock" --key-file="$folder/munge/key" --pid-file="$folder/munge/pid" \
     --seed-file="$folder/munge/seed" --log-file="$folder/log/munged.log"
-  until_true $((start_s - SECONDS)) answers munge -S "$folder/munge/sock" -n || { say "munged does not answer"; return 1; }
-  launch slurmctld slurmctld -D -f "$SLURM_CONF"
-  launch slurmd-n1 slurmd -D -f "$SLURM_CONF" -N n1
-  launch slurmd-n2 slurmd -D -f "$SLURM_CONF" -N n2
-  until_true $((start_s - SECONDS)) nodes_idle || { say "the nodes are not idle after $start_s s"; return 1; }
+  until_true $start_s answers munge -S "$folder/munge/sock" -n || { say "munged does not answer"; return 1; }
+  launch slurmctld env LD_PRELOAD="$folder/loopback.so" slurmctld -D -f "$SLURM_CONF"
+  launch slurmd-n1 env LD_PRELOAD="$folder/loopback.so" slurmd -D -f "$SLURM_CONF" -N n1
+  launch slurmd-n2 env LD_PRELOAD="$folder/loopback.so" slurmd -D -f "$SLURM_CONF" -N n2
+  until_true $((start_s - SECONDS)) idle_or_dead || { say "the nodes are not idle after $start_s s"; return 1; }
+  any_dead && { say "a daemon has ended"; return 1; }
   exec 9<&-
 }
 
-start() { # work
+start() { # work, number of a process or nothing
+  local work
   possible >/dev/null || { say "$(possible)"; return 1; }
+  [ -n "$2" ] && ended "$2" && { say "there is no process $2"; return 1; }
   make_folder "$1" || return 1
+  work=$(cd "$1" && pwd)
   export SLURM_CONF=$folder/slurm.conf
-  SECONDS=0
+  [ -z "$2" ] || launch guard bash "$here/cluster.sh" guard "$work" "$2" "$folder/" # the last for daemon()
   if ! launch_daemons; then
     tail -v -n 15 "$folder"/log/* >&2
     stop "$1"
@@ -190,9 +203,14 @@ start() { # work
   printf 'export SLURM_CONF=%q\n' "$SLURM_CONF"
 }
 
+guard() { # work, number of a process
+  until ended "$2"; do sleep 1; done
+  stop "$1"
+}
+
 # ---- use ----
 
-waiting() { [ -z "$(timeout 20 squeue -h -r -o %i -j "$1")" ]; }
+waiting() { [ -z "$(timeout 20 squeue -h -o %i -j "$1")" ]; }
 wait_for() { # job ... seconds
   local seconds=${*: -1} job list
   [[ $seconds =~ ^[0-9]+$ ]] || usage
@@ -234,9 +252,10 @@ end_processes() {
 
 stop() { # work
   local name pid orphans status=0
+  pid=$(daemon guard) && [ "$pid" != $$ ] && end_processes TERM 5 "$pid"
   cancel_jobs
-  for name in slurmd-n1 slurmd-n2 slurmctld munged; do
-    pid=$(daemon $name) || continue
+  for name in "${daemons[@]}"; do
+    pid=$(daemon "$name") || continue
     end_processes TERM 10 "$pid" || { say "$name does not end on SIGTERM"; status=1; end_processes KILL 5 "$pid"; }
   done
   mapfile -t orphans < <(job_processes)
@@ -251,10 +270,11 @@ mapfile -t inherited < <(compgen -e | grep -E '^(SLURM|SBATCH|SRUN|SALLOC|SQUEUE
 unset "${inherited[@]}"
 case ${1-} in
   possible) [ $# -eq 1 ] || usage; possible; exit ;;
-  start) [ $# -eq 2 ] || usage; start "$2"; exit ;;
+  start) [ $# -eq 2 ] || [ $# -eq 3 ] || usage; start "$2" "${3-}" || { echo false; exit 1; }; exit ;;
   wait) [ $# -ge 4 ] || usage ;;
   node-fail | node-return) [ $# -eq 3 ] || usage ;;
   left | stop) [ $# -eq 2 ] || usage ;;
+  guard) [ $# -eq 4 ] || usage ;;
   *) usage ;;
 esac
 folder=$(readlink -e "$2/slurm") && [ -d "$folder/run" ] || { say "no cluster in $2"; exit 1; }
@@ -265,4 +285,5 @@ case $1 in
   node-return) node_return "$3" ;;
   left) found=$(processes); [ -n "$found" ] && echo "$found" ;;
   stop) stop "$2" ;;
+  guard) guard "$2" "$3" ;;
 esac
