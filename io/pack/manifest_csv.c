@@ -189,7 +189,7 @@ static void find_unlisted(struct job *job, struct text *list)
     name_index_make(&folders, m->count);
     char **prefix = NEW_ARRAY(char *, m->count);
     for (int i = 0; i < m->count; i++) {
-        prefix[i] = mem_format("%.*s", (int)folder_length(m->rows[i].file), m->rows[i].file);
+        prefix[i] = manifest_prefix(m->rows[i].file, folder_length(m->rows[i].file));
         files.entries[i] = (struct name_entry){m->rows[i].file, i};
         folders.entries[i] = (struct name_entry){prefix[i], i};
     }
