@@ -95,7 +95,7 @@ const struct setting_row settings_table[] = {
     {"pack.seed", INT, "1", 0, 2147483647, 0, "seed of a split that is made"},
     {"pack.name", STRING, "d0", 0, 0, 0, "name of the data set: first part of the shard names"},
     {"pack.size", INT, "256", 0, 8192, 0, "pixels a side of stored images; 0 = original size"},
-    {"pack.shards", INT, "0", 0, 99999, 0, "shards per split; 0 = one per 512 images or 256 MiB"},
+    {"pack.shards", INT, "0", 0, 99999, 0, "shards per split; 0 = one per 512 images or 96 MiB"},
     {"pack.strict", BOOL, "false", 0, 0, 0, "stop when any file is unreadable, unlabelled or a duplicate"},
     {"pack.by_figure", BOOL, "false", 0, 0, 0, "treat the source figure like a patient when checking the splits"},
     {"pack.filter", CHOICE, "none", 0, 0, "none|gzip", "lossless HDF5 filter of the pixels"},

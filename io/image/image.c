@@ -36,6 +36,18 @@ enum image_format image_format_of_name(const char *name)
     return IMAGE_UNKNOWN;
 }
 
+bool image_name_is_foreign(const char *name)
+{
+    static const char *const ends[] = {".bmp", ".gif", ".webp", ".jp2", ".j2k", ".jxl", ".heic", ".avif", ".pgm", ".ppm", ".pnm",
+                                       ".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".npy", ".npz"};
+    size_t length = strlen(name);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t end = strlen(ends[i]);
+        if (length > end && !strcasecmp(name + length - end, ends[i])) return true;
+    }
+    return false;
+}
+
 int image_check_size(int64_t height, int64_t width, const char *name, struct error *err)
 {
     if (height < 1 || width < 1) return error_set(err, "%s: an empty picture", name);
