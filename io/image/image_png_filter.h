@@ -9,4 +9,6 @@ enum { PNG_ROW_SLACK = 16 }; /* bytes behind each of the three rows that may be 
 /* to, up: the row and the one above it (zeros above the first), `stride` bytes of pixels of bpp bytes; from: the filter's number and
  * the row as stored. False when there is no such filter. */
 bool png_unfilter(uint8_t *to, const uint8_t *from, const uint8_t *up, size_t stride, size_t bpp);
+/* The same for a row of `width` pixels of one byte that is changed where it lies; filter: 0 to 4. Needs no slack. */
+void png_unfilter_grey(uint8_t *row, const uint8_t *up, size_t width, int filter);
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "io/image/image.h"
+#include "io/image/image_transpose.h"
 
 enum { WEIGHT_BITS = 32 - 8 - 2 };
 
@@ -191,35 +192,6 @@ static void resize_columns(struct image *out, const struct image *in, int height
 /* ---- the other pass is the same on a transposed picture: a band of 64 rows of one channel at a time, which stays in the cache ---- */
 
 enum { SIDE = 16 }; /* of the blocks that are transposed */
-
-#if defined(__x86_64__)
-/* 16 x 16 bytes: four rounds that interleave row i with row i + 8. */
-static void transpose_16(uint8_t *to, size_t to_stride, const uint8_t *from, size_t from_stride)
-{
-    __m128i a[16], b[16];
-    for (int i = 0; i < 16; i++) a[i] = _mm_loadu_si128((const __m128i *)(from + (size_t)i * from_stride));
-#pragma GCC unroll 2
-    for (int round = 0; round < 2; round++) {
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) {
-            b[2 * i] = _mm_unpacklo_epi8(a[i], a[i + 8]);
-            b[2 * i + 1] = _mm_unpackhi_epi8(a[i], a[i + 8]);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) {
-            a[2 * i] = _mm_unpacklo_epi8(b[i], b[i + 8]);
-            a[2 * i + 1] = _mm_unpackhi_epi8(b[i], b[i + 8]);
-        }
-    }
-    for (int i = 0; i < 16; i++) _mm_storeu_si128((__m128i *)(to + (size_t)i * to_stride), a[i]);
-}
-#else
-static void transpose_16(uint8_t *to, size_t to_stride, const uint8_t *from, size_t from_stride)
-{
-    for (size_t i = 0; i < SIDE; i++)
-        for (size_t k = 0; k < SIDE; k++) to[k * to_stride + i] = from[i * from_stride + k];
-}
-#endif
 
 /* Every third byte. */
 static void pick_plain(uint8_t *to, const uint8_t *from, size_t width)

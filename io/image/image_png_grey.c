@@ -1,0 +1,116 @@
+/* image_png_grey.c - see image_png_grey.h.
+ *
+ * DESIGN: a pixel waits for the one to its left, but pixels on a diagonal do not wait for each other. Lane i of a register is row i,
+ * one pixel behind the lane before, so what lane i needs from above is what lane i - 1 had one step ago: a shift of the register.
+ * Sixteen steps are loaded and stored as 16 x 16 blocks with slanted sides, turned over on the way. Every lane has its own filter.
+ * Left of a picture the room holds zeros, which stay zeros under every filter; right of it, whatever falls there is never looked at. */
+#include "io/image/image_png_grey.h"
+
+#include <stdbool.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <smmintrin.h>
+#endif
+
+#include "base/memory.h"
+#include "io/image/image_png_filter.h"
+#include "io/image/image_transpose.h"
+
+enum { LEFT = 64, RIGHT = 64 }; /* room beside a row */
+
+void png_band_make(struct png_band *b, size_t width)
+{
+    b->width = width;
+    b->stride = (LEFT + width + RIGHT + 63) / 64 * 64;
+    b->memory = mem_zero((PNG_BAND + 1) * b->stride);
+    b->above = b->memory + LEFT;
+}
+
+void png_band_free(struct png_band *b)
+{
+    mem_free(b->memory);
+    *b = (struct png_band){0};
+}
+
+void png_band_next(struct png_band *b)
+{
+    memcpy(b->above, png_band_row(b, PNG_BAND - 1), b->width);
+}
+
+static void unfilter_rows(struct png_band *b, const uint8_t *filter, int rows)
+{
+    for (int i = 0; i < rows; i++) png_unfilter_grey(png_band_row(b, i), png_band_row(b, i - 1), b->width, filter[i]);
+}
+
+#if defined(__x86_64__)
+#define SSE41 __attribute__((target("sse4.1")))
+#define INLINE static inline __attribute__((always_inline))
+
+struct masks { /* 255 in the lanes that have the filter */
+    __m128i sub, up, average, paeth;
+};
+
+SSE41 INLINE __m128i distance(__m128i x, __m128i y)
+{
+    return _mm_or_si128(_mm_subs_epu8(x, y), _mm_subs_epu8(y, x));
+}
+
+/* The specification's predictor. |a + b - 2c| is the sum of |b - c| and |a - c| or their difference; cut at 255, it compares the same. */
+SSE41 INLINE __m128i paeth(__m128i a, __m128i b, __m128i c)
+{
+    __m128i of_a = distance(b, c), of_b = distance(a, c), zero = _mm_setzero_si128();
+    __m128i a_above = _mm_cmpeq_epi8(_mm_subs_epu8(c, a), zero), b_above = _mm_cmpeq_epi8(_mm_subs_epu8(c, b), zero);
+    __m128i of_c = _mm_blendv_epi8(_mm_adds_epu8(of_a, of_b), distance(of_a, of_b), _mm_xor_si128(a_above, b_above));
+    __m128i least = _mm_min_epu8(_mm_min_epu8(of_a, of_b), of_c);
+    __m128i guess = _mm_blendv_epi8(c, b, _mm_cmpeq_epi8(of_b, least));
+    return _mm_blendv_epi8(guess, a, _mm_cmpeq_epi8(of_a, least));
+}
+
+SSE41 INLINE __m128i average(__m128i a, __m128i b)
+{
+    return _mm_sub_epi8(_mm_avg_epu8(a, b), _mm_and_si128(_mm_xor_si128(a, b), _mm_set1_epi8(1))); /* avg rounds up */
+}
+
+SSE41 static void unfilter_diagonals(struct png_band *b, const uint8_t *filter, int rows)
+{
+    uint8_t own[PNG_BAND] = {0};
+    memcpy(own, filter, (size_t)rows);
+    __m128i filters = _mm_loadu_si128((const __m128i *)own), a = _mm_setzero_si128(), c = a;
+    const struct masks is = {_mm_cmpeq_epi8(filters, _mm_set1_epi8(1)), _mm_cmpeq_epi8(filters, _mm_set1_epi8(2)),
+                             _mm_cmpeq_epi8(filters, _mm_set1_epi8(3)), _mm_cmpeq_epi8(filters, _mm_set1_epi8(4))};
+    uint8_t block[PNG_BAND * PNG_BAND], *slanted = png_band_row(b, 0); /* row i is one byte to the left of row i - 1 */
+    for (size_t x = 0; x < b->width + PNG_BAND - 1; x += PNG_BAND) {
+        transpose_16(block, PNG_BAND, slanted + x, b->stride - 1);
+        for (size_t k = 0; k < PNG_BAND; k++) {
+            __m128i above = _mm_loadu_si128((const __m128i *)(b->above + x + k - 15)), up = _mm_alignr_epi8(a, above, 15);
+            __m128i simple = _mm_or_si128(_mm_and_si128(a, is.sub), _mm_and_si128(up, is.up));
+            simple = _mm_or_si128(simple, _mm_and_si128(average(a, up), is.average));
+            __m128i guess = _mm_or_si128(simple, _mm_and_si128(paeth(a, up, c), is.paeth));
+            __m128i *at = (__m128i *)(block + PNG_BAND * k);
+            c = up;
+            a = _mm_add_epi8(_mm_loadu_si128(at), guess);
+            _mm_storeu_si128(at, a);
+        }
+        transpose_16(slanted + x, b->stride - 1, block, PNG_BAND);
+    }
+}
+
+/* Rows that wait for no neighbour, or only for sums along the row, are as fast one by one. */
+static bool needs_diagonals(const uint8_t *filter, int rows)
+{
+    int slow = 0;
+    for (int i = 0; i < rows; i++) slow += filter[i] >= 3;
+    return slow > 1 && __builtin_cpu_supports("sse4.1");
+}
+
+void png_band_unfilter(struct png_band *b, const uint8_t *filter, int rows)
+{
+    if (needs_diagonals(filter, rows)) unfilter_diagonals(b, filter, rows);
+    else unfilter_rows(b, filter, rows);
+}
+#else
+void png_band_unfilter(struct png_band *b, const uint8_t *filter, int rows)
+{
+    unfilter_rows(b, filter, rows);
+}
+#endif
