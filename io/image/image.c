@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "io/image/image_dicom.h"
-#include "io/image/image_grey.h"
+#include "io/image/image_planes.h"
 #include "io/image/image_private.h"
 
 const char *const image_format_names[] = {"unknown", "PNG", "JPEG", "TIFF", "DICOM"};

@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "io/image/image_grey.h"
+#include "io/image/image_planes.h"
 #include "io/image/image_png_filter.h"
-#include "io/image/image_png_grey.h"
 #include "io/image/image_private.h"
 
 #ifdef LADNN_HAVE_LIBDEFLATE
@@ -104,7 +103,7 @@ static bool read_chunks(struct png *p, const uint8_t *data, size_t bytes)
 static bool unpack(struct png *p)
 {
     size_t want = (p->stride + 1) * (size_t)p->height, used = 0, got = 0;
-    p->raw = mem_alloc(want + PNG_ROW_SLACK);
+    p->raw = mem_alloc(want);
     struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
     bool good = d && libdeflate_zlib_decompress_ex(d, p->packed, p->packed_bytes, p->raw, want, &used, &got) == LIBDEFLATE_SUCCESS;
     libdeflate_free_decompressor(d);
@@ -113,43 +112,35 @@ static bool unpack(struct png *p)
 
 /* ---- pixels without alpha ---- */
 
-/* The rows from y on to the band, one byte a pixel, still filtered; false when a row is not grey, or its filter unknown. */
-static bool load_band(struct png_band *band, uint8_t filter[PNG_BAND], const struct png *p, size_t y, int rows)
+struct decoding {
+    const struct png *p;
+    struct image *image;
+    int planes;                /* 1: grey, or numbers of colours */
+    struct png_band band[3];   /* (planes) */
+    uint8_t filter[PNG_BAND];
+};
+
+/* A row as filtered, channel by channel; false when there should be one plane, and the channels differ. A filter does the same to each
+ * channel: three are equal when they are equal as filtered, and then one is enough. */
+static bool load_row(const struct decoding *d, const uint8_t *from, int i)
 {
-    size_t width = (size_t)p->width;
-    for (int i = 0; i < rows; i++) {
-        const uint8_t *from = p->raw + (p->stride + 1) * (y + (size_t)i);
-        uint8_t *to = png_band_row(band, i);
-        filter[i] = *from++;
-        if (filter[i] > 4) return false;
-        if (p->bpp == 1) memcpy(to, from, width);
-        else if (p->bpp == 2) for (size_t x = 0; x < width; x++) to[x] = from[2 * x];
-        else if (!grey_from_equal(to, from, width, p->bpp)) return false;
-    }
+    size_t width = (size_t)d->p->width, bpp = d->p->bpp;
+    uint8_t *to = png_band_row(&d->band[0], i);
+    if (d->planes == 3) planes_split((uint8_t *[3]){to, png_band_row(&d->band[1], i), png_band_row(&d->band[2], i)}, from, width, bpp);
+    else if (bpp >= 3) return grey_from_equal(to, from, width, bpp);
+    else if (bpp == 1) memcpy(to, from, width);
+    else for (size_t x = 0; x < width; x++) to[x] = from[2 * x];
     return true;
 }
 
-/* A filter does the same to each channel: three channels are equal when they are equal as filtered, and then one is enough. */
-static bool make_grey(struct image *image, const struct png *p)
+static bool load_rows(struct decoding *d, int y, int rows)
 {
-    struct png_band band;
-    uint8_t filter[PNG_BAND];
-    bool good = true;
-    *image = (struct image){.height = p->height, .width = p->width, .channels = 1};
-    image->pixels = mem_alloc((size_t)p->width * (size_t)p->height);
-    png_band_make(&band, (size_t)p->width);
-    for (int y = 0; y < p->height && good; y += PNG_BAND) {
-        int rows = p->height - y < PNG_BAND ? p->height - y : PNG_BAND;
-        good = load_band(&band, filter, p, (size_t)y, rows);
-        if (!good) break;
-        png_band_unfilter(&band, filter, rows);
-        for (int i = 0; i < rows; i++)
-            memcpy(image->pixels + (size_t)(y + i) * (size_t)p->width, png_band_row(&band, i), (size_t)p->width);
-        png_band_next(&band);
+    for (int i = 0; i < rows; i++) {
+        const uint8_t *from = d->p->raw + (d->p->stride + 1) * (size_t)(y + i);
+        d->filter[i] = *from;
+        if (*from >= PNG_FILTERS || !load_row(d, from + 1, i)) return false;
     }
-    png_band_free(&band);
-    if (!good) image_free(image);
-    return good;
+    return true;
 }
 
 static bool expand_palette(uint8_t *to, const uint8_t *row, const struct png *p)
@@ -162,29 +153,39 @@ static bool expand_palette(uint8_t *to, const uint8_t *row, const struct png *p)
 }
 
 /* False: a colour is not in the palette. */
-static bool copy_row(uint8_t *to, const uint8_t *row, const struct png *p)
+static bool store_rows(const struct decoding *d, int y, int rows)
 {
-    size_t width = (size_t)p->width;
-    if (p->type == PALETTE) return expand_palette(to, row, p);
-    if (p->bpp == 3) memcpy(to, row, p->stride);
-    else for (size_t x = 0; x < width; x++) memcpy(to + 3 * x, row + 4 * x, 3);
+    size_t width = (size_t)d->p->width, row_bytes = width * (size_t)d->image->channels;
+    for (int i = 0; i < rows; i++) {
+        uint8_t *to = d->image->pixels + row_bytes * (size_t)(y + i);
+        const uint8_t *row = png_band_row(&d->band[0], i);
+        if (d->planes == 3) planes_join(to, (const uint8_t *[3]){row, png_band_row(&d->band[1], i), png_band_row(&d->band[2], i)}, width);
+        else if (d->p->type != PALETTE) memcpy(to, row, width);
+        else if (!expand_palette(to, row, d->p)) return false;
+    }
     return true;
 }
 
-static bool make_rgb(struct image *image, const struct png *p)
+static bool make_rows(struct decoding *d)
 {
-    size_t row_bytes = 3 * (size_t)p->width;
-    uint8_t *rows[2]; /* the one being made and the one above, in turn */
-    bool good = true;
-    *image = (struct image){.height = p->height, .width = p->width, .channels = 3};
-    image->pixels = mem_alloc(row_bytes * (size_t)p->height);
-    for (int i = 0; i < 2; i++) rows[i] = mem_zero(p->stride + PNG_ROW_SLACK);
-    for (size_t y = 0; y < (size_t)p->height && good; y++) {
-        uint8_t *row = rows[y % 2];
-        good = png_unfilter(row, p->raw + (p->stride + 1) * y, rows[(y + 1) % 2], p->stride, p->bpp) &&
-               copy_row(image->pixels + row_bytes * y, row, p);
+    for (int y = 0; y < d->p->height; y += PNG_BAND) {
+        int rows = d->p->height - y < PNG_BAND ? d->p->height - y : PNG_BAND;
+        if (!load_rows(d, y, rows)) return false;
+        for (int c = 0; c < d->planes; c++) png_band_unfilter(&d->band[c], d->filter, rows);
+        if (!store_rows(d, y, rows)) return false;
+        for (int c = 0; c < d->planes; c++) png_band_next(&d->band[c]);
     }
-    for (int i = 0; i < 2; i++) mem_free(rows[i]);
+    return true;
+}
+
+static bool make_pixels(struct image *image, const struct png *p, int channels)
+{
+    struct decoding d = {.p = p, .image = image, .planes = p->type == PALETTE ? 1 : channels};
+    *image = (struct image){.height = p->height, .width = p->width, .channels = channels};
+    image->pixels = mem_alloc((size_t)p->width * (size_t)p->height * (size_t)channels);
+    for (int c = 0; c < d.planes; c++) png_band_make(&d.band[c], (size_t)p->width);
+    bool good = make_rows(&d);
+    for (int c = 0; c < d.planes; c++) png_band_free(&d.band[c]);
     if (!good) image_free(image);
     return good;
 }
@@ -194,7 +195,7 @@ bool image_decode_png_fast(struct image *image, const uint8_t *data, size_t byte
     struct png p = {0};
     bool good = read_chunks(&p, data, bytes) && unpack(&p);
     bool may_be_grey = p.type != PALETTE, may_be_rgb = p.type != GREY && p.type != GREY_ALPHA;
-    good = good && ((may_be_grey && make_grey(image, &p)) || (may_be_rgb && make_rgb(image, &p)));
+    good = good && ((may_be_grey && make_pixels(image, &p, 1)) || (may_be_rgb && make_pixels(image, &p, 3)));
     mem_free(p.joined);
     mem_free(p.raw);
     return good;

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "io/image/image.h"
+#include "io/image/image_planes.h"
 #include "io/image/image_transpose.h"
 
 enum { WEIGHT_BITS = 32 - 8 - 2 };
@@ -193,82 +194,58 @@ static void resize_columns(struct image *out, const struct image *in, int height
 
 enum { SIDE = 16 }; /* of the blocks that are transposed */
 
-/* Every third byte. */
-static void pick_plain(uint8_t *to, const uint8_t *from, size_t width)
-{
-    for (size_t x = 0; x < width; x++) to[x] = from[3 * x];
-}
-
-#ifdef __x86_64__
-__attribute__((target("ssse3"))) static void pick_ssse3(uint8_t *to, const uint8_t *from, size_t width)
-{
-    const __m128i a = _mm_setr_epi8(0, 3, 6, 9, 12, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-    const __m128i b = _mm_setr_epi8(-1, -1, -1, -1, -1, -1, 2, 5, 8, 11, 14, -1, -1, -1, -1, -1);
-    const __m128i c = _mm_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1, 4, 7, 10, 13);
-    size_t x = 0;
-    for (; x + 16 < width; x += 16) {
-        const __m128i *p = (const __m128i *)(from + 3 * x);
-        __m128i one = _mm_shuffle_epi8(_mm_loadu_si128(p), a), two = _mm_shuffle_epi8(_mm_loadu_si128(p + 1), b);
-        __m128i three = _mm_shuffle_epi8(_mm_loadu_si128(p + 2), c);
-        _mm_storeu_si128((__m128i *)(to + x), _mm_or_si128(_mm_or_si128(one, two), three));
-    }
-    pick_plain(to + x, from + 3 * x, width - x);
-}
-
-static void pick_channel(uint8_t *to, const uint8_t *from, size_t width)
-{
-    (__builtin_cpu_supports("ssse3") ? pick_ssse3 : pick_plain)(to, from, width);
-}
-#else
-#define pick_channel pick_plain
-#endif
-
 struct band {
     size_t width, room;     /* pixels of a row, and rounded up to SIDE */
-    uint8_t *rows;          /* (STRIP, room) one channel */
-    uint8_t *across;        /* (room, STRIP) */
+    uint8_t *rows[3];       /* (channels) of (STRIP, room) */
+    uint8_t *across;        /* (room, STRIP) of one channel */
 };
 
-static void band_make(struct band *b, int width)
+static void band_make(struct band *b, int width, int channels)
 {
-    b->width = (size_t)width;
-    b->room = (b->width + SIDE - 1) / SIDE * SIDE;
-    b->rows = mem_zero(b->room * STRIP);
+    *b = (struct band){.width = (size_t)width, .room = ((size_t)width + SIDE - 1) / SIDE * SIDE};
+    for (int c = 0; c < channels; c++) b->rows[c] = mem_zero(b->room * STRIP);
     b->across = mem_zero(b->room * STRIP);
 }
 
 static void band_free(struct band *b)
 {
-    mem_free(b->rows);
+    for (int c = 0; c < 3; c++) mem_free(b->rows[c]);
     mem_free(b->across);
 }
 
-/* Rows y.. of channel c to b->across. */
-static void band_load(struct band *b, const struct image *in, int y, int c)
+/* Rows y.. to b->rows. */
+static size_t band_load(struct band *b, const struct image *in, int y)
 {
-    size_t rows = (size_t)(in->height - y < STRIP ? in->height - y : STRIP), step = (size_t)in->channels;
-    const uint8_t *from = in->pixels + (size_t)y * b->width * step + (size_t)c;
-    for (size_t i = 0; i < rows; i++, from += b->width * step) {
-        uint8_t *to = b->rows + i * b->room;
-        if (step == 1) memcpy(to, from, b->width);
-        else pick_channel(to, from, b->width);
+    size_t rows = (size_t)(in->height - y < STRIP ? in->height - y : STRIP), row_bytes = b->width * (size_t)in->channels;
+    const uint8_t *from = in->pixels + (size_t)y * row_bytes;
+    for (size_t at = 0; at < rows * b->room; at += b->room, from += row_bytes) {
+        if (in->channels == 1) memcpy(b->rows[0] + at, from, b->width);
+        else planes_split((uint8_t *[3]){b->rows[0] + at, b->rows[1] + at, b->rows[2] + at}, from, b->width, 3);
     }
-    for (size_t i = 0; i < rows; i += SIDE)
-        for (size_t x = 0; x < b->room; x += SIDE) transpose_16(b->across + x * STRIP + i, STRIP, b->rows + i * b->room + x, b->room);
+    return rows;
 }
 
-/* b->across to rows y.. of channel c. */
-static void band_store(struct image *out, struct band *b, int y, int c)
+/* b->rows to rows y.. */
+static void band_store(struct image *out, const struct band *b, int y, size_t rows)
 {
-    size_t rows = (size_t)(out->height - y < STRIP ? out->height - y : STRIP), step = (size_t)out->channels;
-    uint8_t *to = out->pixels + (size_t)y * b->width * step + (size_t)c;
-    for (size_t i = 0; i < rows; i += SIDE)
-        for (size_t x = 0; x < b->room; x += SIDE) transpose_16(b->rows + i * b->room + x, b->room, b->across + x * STRIP + i, STRIP);
-    for (size_t i = 0; i < rows; i++, to += b->width * step) {
-        const uint8_t *from = b->rows + i * b->room;
-        if (step == 1) memcpy(to, from, b->width);
-        else for (size_t x = 0; x < b->width; x++) to[3 * x] = from[x];
+    size_t row_bytes = b->width * (size_t)out->channels;
+    uint8_t *to = out->pixels + (size_t)y * row_bytes;
+    for (size_t at = 0; at < rows * b->room; at += b->room, to += row_bytes) {
+        if (out->channels == 1) memcpy(to, b->rows[0] + at, b->width);
+        else planes_join(to, (const uint8_t *[3]){b->rows[0] + at, b->rows[1] + at, b->rows[2] + at}, b->width);
     }
+}
+
+static void band_turn(struct band *b, int c, size_t rows)
+{
+    for (size_t i = 0; i < rows; i += SIDE)
+        for (size_t x = 0; x < b->room; x += SIDE) transpose_16(b->across + x * STRIP + i, STRIP, b->rows[c] + i * b->room + x, b->room);
+}
+
+static void band_turn_back(struct band *b, int c, size_t rows)
+{
+    for (size_t i = 0; i < rows; i += SIDE)
+        for (size_t x = 0; x < b->room; x += SIDE) transpose_16(b->rows[c] + i * b->room + x, b->room, b->across + x * STRIP + i, STRIP);
 }
 
 /* (H, W, C) -> (H, width, C) */
@@ -280,16 +257,19 @@ static void resize_rows(struct image *out, const struct image *in, int width)
     *out = (struct image){.height = in->height, .width = width, .channels = in->channels};
     out->pixels = mem_alloc((size_t)in->height * (size_t)width * (size_t)in->channels);
     filter_make(&f, in->width, width);
-    band_make(&wide, in->width);
-    band_make(&narrow, width);
-    for (int y = 0; y < in->height; y += STRIP)
+    band_make(&wide, in->width, in->channels);
+    band_make(&narrow, width, in->channels);
+    for (int y = 0; y < in->height; y += STRIP) {
+        size_t rows = band_load(&wide, in, y);
         for (int c = 0; c < in->channels; c++) {
-            band_load(&wide, in, y, c);
+            band_turn(&wide, c, rows);
             for (int x = 0; x < width; x++)
                 row(narrow.across + (size_t)x * STRIP, wide.across + (size_t)f.first[x] * STRIP, STRIP,
                     f.weight + (size_t)x * (size_t)f.taps, f.count[x]);
-            band_store(out, &narrow, y, c);
+            band_turn_back(&narrow, c, rows);
         }
+        band_store(out, &narrow, y, rows);
+    }
     band_free(&wide);
     band_free(&narrow);
     filter_free(&f);

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
-#include "io/image/image_grey.h"
+#include "io/image/image_planes.h"
 #include "io/shard/deflate.h"
 #include "io/shard/hdf5_call.h"
 #include "io/shard/shard_format.h"
