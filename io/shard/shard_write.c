@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/pool.h"
 #include "io/image/image_planes.h"
 #include "io/shard/deflate.h"
 #include "io/shard/hdf5_call.h"
@@ -25,6 +26,7 @@ struct shard_writer {
     struct shard_info info; /* strings are owned */
     struct shard_item *items;
     struct image *images;
+    struct pool *pool; /* of their pixels; NULL: each has its own */
     int64_t room;
     struct hdf5_memory memory;
     uint64_t pixels_at; /* without filter: where the pixels begin in the file */
@@ -83,6 +85,11 @@ void shard_append(struct shard_writer *w, struct image *image, const struct shar
     mine->channels = image->channels;
     w->images[w->info.images++] = *image;
     *image = (struct image){0};
+}
+
+void shard_take_pool(struct shard_writer *w, struct pool *pool)
+{
+    w->pool = pool;
 }
 
 /* ---- pixels as they are stored ---- */
@@ -344,8 +351,9 @@ void shard_abandon(struct shard_writer *w)
         mem_free((char *)w->items[i].file);
         mem_free((char *)w->items[i].patient);
         mem_free((char *)w->items[i].figure);
-        image_free(&w->images[i]);
+        if (!w->pool) image_free(&w->images[i]);
     }
+    pool_close(w->pool);
     mem_free(w->items);
     mem_free(w->images);
     mem_free((char *)w->info.dataset);
