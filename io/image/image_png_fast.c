@@ -171,7 +171,7 @@ static bool make_rows(struct decoding *d)
     for (int y = 0; y < d->p->height; y += PNG_BAND) {
         int rows = d->p->height - y < PNG_BAND ? d->p->height - y : PNG_BAND;
         if (!load_rows(d, y, rows)) return false;
-        for (int c = 0; c < d->planes; c++) png_band_unfilter(&d->band[c], d->filter, rows);
+        png_bands_unfilter(d->band, d->planes, d->filter, rows);
         if (!store_rows(d, y, rows)) return false;
         for (int c = 0; c < d->planes; c++) png_band_next(&d->band[c]);
     }

@@ -16,8 +16,8 @@ struct png_band { /* one row above and PNG_BAND rows, with room around them that
 void png_band_make(struct png_band *b, size_t width);
 void png_band_free(struct png_band *b);
 static inline uint8_t *png_band_row(const struct png_band *b, int i) { return b->above + (size_t)(i + 1) * b->stride; }
-/* Rows as filtered (filter[i] < PNG_FILTERS) become pixels. */
-void png_band_unfilter(struct png_band *b, const uint8_t *filter, int rows);
+/* Rows as filtered (filter[i] < PNG_FILTERS, for all of the 1 or 3 planes) become pixels. */
+void png_bands_unfilter(struct png_band *b, int planes, const uint8_t *filter, int rows);
 /* The last row becomes the one above. */
 void png_band_next(struct png_band *b);
 #endif

@@ -4,6 +4,7 @@
  * along the columns, weights of a triangle whose half width is the scale when shrinking, in fixed point with 22 bits.
  * The order of the passes, the rounding between them (to 8 bits) and the rounding of the weights are part of the result. */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -13,6 +14,8 @@
 #include "io/image/image.h"
 #include "io/image/image_planes.h"
 #include "io/image/image_transpose.h"
+
+#define INLINE static inline __attribute__((always_inline))
 
 enum { WEIGHT_BITS = 32 - 8 - 2 };
 
@@ -85,7 +88,7 @@ static inline void strip_plain(uint8_t *to, const uint8_t *from, size_t stride, 
 
 #ifdef __x86_64__
 #define AVX2 __attribute__((target("avx2")))
-#define AVX512 __attribute__((target("avx512f,avx512bw")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))
 
 AVX2 static inline void strip_avx2(uint8_t *to, const uint8_t *from, size_t stride, const int *weight, int taps)
 {
@@ -127,8 +130,7 @@ AVX512 static inline void strip_avx512(uint8_t *to, const uint8_t *from, size_t 
 #endif
 
 /* A row of `stride` bytes; the last strip laps over the one before. */
-static inline __attribute__((always_inline)) void filter_row_body(uint8_t *to, const uint8_t *from, size_t stride, const int *weight,
-                                                                  int taps, filter_strip *strip)
+INLINE void filter_row_body(uint8_t *to, const uint8_t *from, size_t stride, const int *weight, int taps, filter_strip *strip)
 {
     size_t i = 0;
     for (; i + STRIP <= stride; i += STRIP) strip(to + i, from + i, stride, weight, taps);
@@ -163,16 +165,20 @@ AVX512 static void row_avx512(uint8_t *to, const uint8_t *from, size_t stride, c
     filter_row_body(to, from, stride, weight, taps, strip_avx512);
 }
 
-static filter_row pick_filter_row(void)
+static bool has_avx512(void)
 {
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) return row_avx512;
-    return __builtin_cpu_supports("avx2") ? row_avx2 : row_plain;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2");
 }
 #else
-static filter_row pick_filter_row(void)
-{
-    return row_plain;
-}
+#define row_avx2 row_plain
+#define row_avx512 row_plain
+#define has_avx512() false
+#define has_avx2() false
 #endif
 
 /* (H, W, C) -> (height, W, C) */
@@ -180,7 +186,7 @@ static void resize_columns(struct image *out, const struct image *in, int height
 {
     *out = (struct image){.height = height, .width = in->width, .channels = in->channels};
     size_t stride = (size_t)in->width * (size_t)in->channels;
-    filter_row row = pick_filter_row();
+    filter_row row = has_avx512() ? row_avx512 : has_avx2() ? row_avx2 : row_plain;
     struct filter f;
     out->pixels = mem_alloc((size_t)height * stride);
     filter_make(&f, in->height, height);
@@ -236,42 +242,66 @@ static void band_store(struct image *out, const struct band *b, int y, size_t ro
     }
 }
 
-static void band_turn(struct band *b, int c, size_t rows)
+INLINE void band_turn(struct band *b, int c, size_t rows)
 {
     for (size_t i = 0; i < rows; i += SIDE)
         for (size_t x = 0; x < b->room; x += SIDE) transpose_16(b->across + x * STRIP + i, STRIP, b->rows[c] + i * b->room + x, b->room);
 }
 
-static void band_turn_back(struct band *b, int c, size_t rows)
+INLINE void band_turn_back(struct band *b, int c, size_t rows)
 {
     for (size_t i = 0; i < rows; i += SIDE)
         for (size_t x = 0; x < b->room; x += SIDE) transpose_16(b->rows[c] + i * b->room + x, b->room, b->across + x * STRIP + i, STRIP);
 }
 
-/* (H, W, C) -> (H, width, C) */
-static void resize_rows(struct image *out, const struct image *in, int width)
+/* (H, W, C) -> (H, width, C), whose pixels are there. Compiled for each set of instructions, which also turn blocks in registers. */
+INLINE void resize_rows_body(struct image *out, const struct image *in, const struct filter *f, filter_strip *strip)
 {
-    filter_row row = pick_filter_row();
-    struct filter f;
     struct band wide, narrow;
-    *out = (struct image){.height = in->height, .width = width, .channels = in->channels};
-    out->pixels = mem_alloc((size_t)in->height * (size_t)width * (size_t)in->channels);
-    filter_make(&f, in->width, width);
     band_make(&wide, in->width, in->channels);
-    band_make(&narrow, width, in->channels);
+    band_make(&narrow, out->width, in->channels);
     for (int y = 0; y < in->height; y += STRIP) {
         size_t rows = band_load(&wide, in, y);
         for (int c = 0; c < in->channels; c++) {
             band_turn(&wide, c, rows);
-            for (int x = 0; x < width; x++)
-                row(narrow.across + (size_t)x * STRIP, wide.across + (size_t)f.first[x] * STRIP, STRIP,
-                    f.weight + (size_t)x * (size_t)f.taps, f.count[x]);
+            for (int x = 0; x < out->width; x++)
+                strip(narrow.across + (size_t)x * STRIP, wide.across + (size_t)f->first[x] * STRIP, STRIP,
+                      f->weight + (size_t)x * (size_t)f->taps, f->count[x]);
             band_turn_back(&narrow, c, rows);
         }
         band_store(out, &narrow, y, rows);
     }
     band_free(&wide);
     band_free(&narrow);
+}
+
+static void rows_plain(struct image *out, const struct image *in, const struct filter *f)
+{
+    resize_rows_body(out, in, f, strip_plain);
+}
+
+#ifdef __x86_64__
+AVX2 static void rows_avx2(struct image *out, const struct image *in, const struct filter *f)
+{
+    resize_rows_body(out, in, f, strip_avx2);
+}
+
+AVX512 static void rows_avx512(struct image *out, const struct image *in, const struct filter *f)
+{
+    resize_rows_body(out, in, f, strip_avx512);
+}
+#else
+#define rows_avx2 rows_plain
+#define rows_avx512 rows_plain
+#endif
+
+static void resize_rows(struct image *out, const struct image *in, int width)
+{
+    struct filter f;
+    *out = (struct image){.height = in->height, .width = width, .channels = in->channels};
+    out->pixels = mem_alloc((size_t)in->height * (size_t)width * (size_t)in->channels);
+    filter_make(&f, in->width, width);
+    (has_avx512() ? rows_avx512 : has_avx2() ? rows_avx2 : rows_plain)(out, in, &f);
     filter_free(&f);
 }
 

@@ -7,7 +7,7 @@
 #include <emmintrin.h>
 
 /* Four rounds that interleave row i with row i + 8. */
-static inline void transpose_16(uint8_t *to, size_t to_stride, const uint8_t *from, size_t from_stride)
+static inline __attribute__((always_inline)) void transpose_16(uint8_t *to, size_t to_stride, const uint8_t *from, size_t from_stride)
 {
     __m128i a[16], b[16];
     for (int i = 0; i < 16; i++) a[i] = _mm_loadu_si128((const __m128i *)(from + (size_t)i * from_stride));
@@ -27,7 +27,7 @@ static inline void transpose_16(uint8_t *to, size_t to_stride, const uint8_t *fr
     for (int i = 0; i < 16; i++) _mm_storeu_si128((__m128i *)(to + (size_t)i * to_stride), a[i]);
 }
 #else
-static inline void transpose_16(uint8_t *to, size_t to_stride, const uint8_t *from, size_t from_stride)
+static inline __attribute__((always_inline)) void transpose_16(uint8_t *to, size_t to_stride, const uint8_t *from, size_t from_stride)
 {
     for (size_t i = 0; i < 16; i++)
         for (size_t k = 0; k < 16; k++) to[k * to_stride + i] = from[i * from_stride + k];
