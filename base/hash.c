@@ -63,82 +63,34 @@ static void add_blocks_plain(uint32_t state[8], const uint8_t *p, size_t blocks)
 }
 
 #if defined(__x86_64__)
-/* The CPU's SHA instructions want the state as (a b e f) and (c d g h), and do two rounds at once. Each waits for the one before, so
- * two messages side by side take little longer than one. */
-#define SHA __attribute__((target("sha,sse4.1")))
-#define INLINE static inline __attribute__((always_inline))
-
-struct lane { /* one message */
-    __m128i abef, cdgh, w[4];
-};
-
-SHA INLINE void lane_load(struct lane *l, const uint32_t state[8])
-{
-    __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xB1);
-    __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1B);
-    l->abef = _mm_alignr_epi8(cdab, efgh, 8);
-    l->cdgh = _mm_blend_epi16(efgh, cdab, 0xF0);
-}
-
-SHA INLINE void lane_store(uint32_t state[8], const struct lane *l)
-{
-    __m128i feba = _mm_shuffle_epi32(l->abef, 0x1B), dchg = _mm_shuffle_epi32(l->cdgh, 0xB1);
-    _mm_storeu_si128((__m128i *)state, _mm_blend_epi16(feba, dchg, 0xF0));
-    _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(dchg, feba, 8));
-}
-
-/* Rounds 4r to 4r + 3 of the block at p. */
-SHA INLINE void lane_rounds(struct lane *l, const uint8_t *p, int r)
+/* The CPU's SHA instructions want the state as (a b e f) and (c d g h), and do two rounds at once. */
+__attribute__((target("sha,sse4.1"))) static void add_blocks_sha(uint32_t state[8], const uint8_t *p, size_t blocks)
 {
     const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-    __m128i *now = &l->w[r % 4];
-    if (r < 4) {
-        *now = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(p + 16 * r)), big_endian);
-    } else {
-        __m128i last = l->w[(r + 3) % 4], seven = _mm_alignr_epi8(last, l->w[(r + 2) % 4], 4);
-        *now = _mm_sha256msg2_epu32(_mm_add_epi32(_mm_sha256msg1_epu32(*now, l->w[(r + 1) % 4]), seven), last);
-    }
-    __m128i added = _mm_add_epi32(*now, _mm_loadu_si128((const __m128i *)(ROUND_CONSTANT + 4 * r)));
-    l->cdgh = _mm_sha256rnds2_epu32(l->cdgh, l->abef, added);
-    l->abef = _mm_sha256rnds2_epu32(l->abef, l->cdgh, _mm_shuffle_epi32(added, 0x0E));
-}
-
-SHA INLINE void lane_add(struct lane *l, const struct lane *before)
-{
-    l->abef = _mm_add_epi32(l->abef, before->abef);
-    l->cdgh = _mm_add_epi32(l->cdgh, before->cdgh);
-}
-
-SHA static void add_blocks_sha(uint32_t state[8], const uint8_t *p, size_t blocks)
-{
-    struct lane l;
-    lane_load(&l, state);
+    __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xB1);
+    __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1B);
+    __m128i abef = _mm_alignr_epi8(cdab, efgh, 8), cdgh = _mm_blend_epi16(efgh, cdab, 0xF0);
     for (; blocks; blocks--, p += 64) {
-        struct lane before = l;
-#pragma GCC unroll 16
-        for (int r = 0; r < 16; r++) lane_rounds(&l, p, r);
-        lane_add(&l, &before);
-    }
-    lane_store(state, &l);
-}
-
-SHA static void add_blocks_sha_two(uint32_t state[8], uint32_t other[8], const uint8_t *p, const uint8_t *q, size_t blocks)
-{
-    struct lane l, m;
-    lane_load(&l, state);
-    lane_load(&m, other);
-    for (; blocks; blocks--, p += 64, q += 64) {
-        struct lane l_before = l, m_before = m;
+        __m128i abef_before = abef, cdgh_before = cdgh, w[4];
 #pragma GCC unroll 16
         for (int r = 0; r < 16; r++) {
-            lane_rounds(&l, p, r);
-            lane_rounds(&m, q, r);
+            __m128i *now = &w[r % 4];
+            if (r < 4) {
+                *now = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(p + 16 * r)), big_endian);
+            } else {
+                __m128i last = w[(r + 3) % 4], seven = _mm_alignr_epi8(last, w[(r + 2) % 4], 4);
+                *now = _mm_sha256msg2_epu32(_mm_add_epi32(_mm_sha256msg1_epu32(*now, w[(r + 1) % 4]), seven), last);
+            }
+            __m128i added = _mm_add_epi32(*now, _mm_loadu_si128((const __m128i *)(ROUND_CONSTANT + 4 * r)));
+            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, added);
+            abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(added, 0x0E));
         }
-        lane_add(&l, &l_before);
-        lane_add(&m, &m_before);
+        abef = _mm_add_epi32(abef, abef_before);
+        cdgh = _mm_add_epi32(cdgh, cdgh_before);
     }
-    lane_store(state, &l);
-    lane_store(other, &m);
+    __m128i feba = _mm_shuffle_epi32(abef, 0x1B), dchg = _mm_shuffle_epi32(cdgh, 0xB1);
+    _mm_storeu_si128((__m128i *)state, _mm_blend_epi16(feba, dchg, 0xF0));
+    _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(dchg, feba, 8));
 }
 
 static bool has_sha(void)
@@ -148,7 +100,6 @@ static bool has_sha(void)
 }
 #else
 #define add_blocks_sha add_blocks_plain
-#define add_blocks_sha_two(state, other, p, q, blocks) (void)0 /* never called */
 static bool has_sha(void)
 {
     return false;
@@ -224,23 +175,6 @@ void sha256_of(uint8_t digest[32], const void *data, size_t bytes)
     sha256_start(&s);
     sha256_add(&s, data, bytes);
     sha256_end(&s, digest);
-}
-
-void sha256_of_two(uint8_t first[32], const void *data, size_t bytes, uint8_t second[32], const void *other, size_t other_bytes)
-{
-    struct sha256 s, t;
-    sha256_start(&s);
-    sha256_start(&t);
-    size_t both = (bytes < other_bytes ? bytes : other_bytes) / 64 * 64;
-    if (add_blocks == add_blocks_plain) both = 0;
-    if (both) {
-        add_blocks_sha_two(s.state, t.state, data, other, both / 64);
-        s.bytes = t.bytes = both;
-    }
-    sha256_add(&s, (const uint8_t *)data + both, bytes - both);
-    sha256_add(&t, (const uint8_t *)other + both, other_bytes - both);
-    sha256_end(&s, first);
-    sha256_end(&t, second);
 }
 
 void hash_hex(char hex[65], const uint8_t digest[32])

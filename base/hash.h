@@ -14,8 +14,6 @@ void sha256_start(struct sha256 *s);
 void sha256_add(struct sha256 *s, const void *data, size_t bytes);
 void sha256_end(struct sha256 *s, uint8_t digest[32]);
 void sha256_of(uint8_t digest[32], const void *data, size_t bytes);
-/* Of two messages at once, for less than twice the time of one. */
-void sha256_of_two(uint8_t first[32], const void *data, size_t bytes, uint8_t second[32], const void *other, size_t other_bytes);
 /* The definition, without the CPU's SHA instructions: what sha256_of is tested against. */
 void sha256_plain(uint8_t digest[32], const void *data, size_t bytes);
 void hash_hex(char hex[65], const uint8_t digest[32]); /* lower case, NUL-ended */
