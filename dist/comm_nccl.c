@@ -231,7 +231,7 @@ static void nccl_verdict(struct comm *c, const char *what, double waited_s)
 
 static void nccl_device_wait(struct comm *c, const char *what)
 {
-    enum { SPIN_MS = 2, SLEEP_US = 100 };
+    enum { SPIN_S = 1, SLEEP_US = 1000 }; /* a step is a matter of milliseconds: sleeping would make it longer */
     struct nccl_state *s = c->state;
     double start = clock_s();
     if (c->size == 1) return;
@@ -245,7 +245,8 @@ static void nccl_device_wait(struct comm *c, const char *what)
         if (result != ncclSuccess && result != ncclInProgress) die_of_nccl(c, result, what);
         double waited = clock_s() - start;
         if (waited > c->timeout_s) nccl_verdict(c, what, waited);
-        if (waited > SPIN_MS * 1e-3) usleep(SLEEP_US);
+        if (waited > SPIN_S) usleep(SLEEP_US);
+        else sched_yield();
     }
 }
 

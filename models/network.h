@@ -21,6 +21,7 @@ struct network_options {
     int max_images;        /* per virtual shard in training */
     int max_eval_images;   /* per evaluation batch; 0: no evaluation */
     int shards;            /* virtual shards on this rank; 0: no training (no gradients, no saved activations) */
+    int state_floats;      /* for each parameter, that the caller will take afterwards: an optimiser's state. Judged with the room on an accelerator */
 };
 struct network;
 /* Borrows the graph. */

@@ -55,6 +55,7 @@ struct norm_memory { /* of one normalisation: c values each */
 struct ops_tuning { /* of the accelerator; nothing for ref and cpu */
     int candidates; /* implementations of a convolution to choose from by the clock; 1: the library's first choice, the same each time */
     bool tf32;      /* f32 products with 10 bits of mantissa */
+    double limit_s; /* a wait for the accelerator that takes longer ends the program; 0: none does */
 };
 
 struct recording; /* backend's own: what `replay` has kept */

@@ -49,7 +49,8 @@ static int open_network(struct trainer *t, struct error *err)
 {
     int per_shard = (t->c.batch + t->shards - 1) / t->shards;
     struct network_options options = {.ops = t->c.ops, .dtype = t->c.dtype, .max_images = per_shard,
-                                      .max_eval_images = t->c.eval_batch, .shards = t->local_shards};
+                                      .max_eval_images = t->c.eval_batch, .shards = t->local_shards,
+                                      .state_floats = t->c.optim.kind == OPTIM_ADAM ? 2 : 1};
     t->graph = graph_build(t->c.backbone, t->c.augment.size, loss_outputs(&t->c.loss), true, err);
     if (!t->graph) return -1;
     t->net = network_open(t->graph, &options, err);
