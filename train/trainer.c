@@ -45,6 +45,21 @@ static int cut_batch(struct trainer *t, struct error *err)
     return 0;
 }
 
+/* All image counts that the network will meet: of a shard of a whole batch and of an epoch's last one, and of evaluation. */
+static void expect_batches(struct trainer *t)
+{
+    const int64_t batches[] = {t->c.batch, t->train_count % t->c.batch};
+    for (int b = 0; b < 2; b++) {
+        network_expect(t->net, (int)(batches[b] / t->shards), true);
+        network_expect(t->net, (int)((batches[b] + t->shards - 1) / t->shards), true);
+    }
+    for (enum split s = SPLIT_VAL; s <= SPLIT_TEST; s++) {
+        int64_t count = dataset_count(t->data, s);
+        if (count >= t->c.eval_batch) network_expect(t->net, t->c.eval_batch, false);
+        network_expect(t->net, (int)(count % t->c.eval_batch), false);
+    }
+}
+
 static int open_network(struct trainer *t, struct error *err)
 {
     int per_shard = (t->c.batch + t->shards - 1) / t->shards;
@@ -55,6 +70,7 @@ static int open_network(struct trainer *t, struct error *err)
     if (!t->graph) return -1;
     t->net = network_open(t->graph, &options, err);
     if (!t->net) return -1;
+    expect_batches(t);
     int64_t count = network_arena_count(t->net);
     int room = per_shard * t->local_shards;
     if (optim_open(&t->optim, t->c.ops, &t->c.optim, count, err)) return -1;
