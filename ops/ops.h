@@ -106,6 +106,9 @@ struct ops {
     void (*tree_sum)(float *const parts[], int shards, size_t count);
     void (*tree_sum_double)(double *const parts[], int shards, size_t count);
     void (*narrow)(float *to, const double *from, size_t count);
+    /* To bf16 (nearest, ties to even) and back, where sums between accelerators may travel so; else NULL. 16-byte aligned. */
+    void (*round)(uint16_t *to, const float *from, size_t count);
+    void (*widen)(float *to, const uint16_t *from, size_t count);
 
     /* ---- convolution: x (N, in_c, in_h, in_w) -> y (N, out_c, out_h, out_w) ---- */
     /* `like`: a handle of the same layer whose stored weight layout must be kept, or NULL. `n`: the usual image count.

@@ -75,7 +75,7 @@ static int open_network(struct trainer *t, struct error *err)
     int room = per_shard * t->local_shards;
     if (optim_open(&t->optim, t->c.ops, &t->c.optim, count, err)) return -1;
     t->reduce = reduce_open(t->comm, t->c.ops, network_gradients(t->net), count,
-                            &(struct reduce_options){t->c.bucket_bytes, t->c.deterministic, t->c.overlap}, err);
+                            &(struct reduce_options){t->c.bucket_bytes, t->c.deterministic, t->c.overlap, t->c.bf16_gradients}, err);
     if (!t->reduce) return -1;
     t->shard = NEW_ARRAY(struct network_shard, t->local_shards);
     t->row_key = NEW_ARRAY(uint64_t, room);
