@@ -72,7 +72,8 @@ const struct setting_row settings_table[] = {
     /* dist: several ranks */
     {"dist.sync_bn", BOOL, "true", 0, 0, 0, "batch statistics over all ranks instead of each rank's own"},
     {"dist.bucket_mb", FLOAT, "25", 0.001, 4096, 0, "size of a gradient bucket, MiB"},
-    {"dist.timeout_s", FLOAT, "60", 1, 86400, 0, "seconds without progress of a rank before the run is ended"},
+    {"dist.timeout_s", FLOAT, "60", 1, 86400, 0, "seconds without progress of a rank, or of a GPU, before the run is ended"},
+    {"dist.gradients", CHOICE, "fp32", 0, 0, "fp32|bf16", "GPUs: type in which NCCL sums gradients; bf16 = half the bytes, rounded at every rank"},
     {"dist.overlap", BOOL, "true", 0, 0, 0, "reduce gradients while backward still runs"},
     {"dist.backend", CHOICE, "auto", 0, 0, "auto|self|mpi|nccl", "how ranks talk; auto = MPI when a launcher started them, and NCCL between GPUs"},
 
