@@ -138,11 +138,12 @@ static void test_identity(void)
         "optim.name=sgd", "optim.lr=5.000000001e-5", "optim.weight_decay=0", "optim.beta1=0.8", "optim.beta2=0.9", "optim.eps=1e-7",
         "optim.momentum=0.8", "optim.schedule=cosine", "optim.cosine_period=9", "optim.clip_norm=1", "augment.recipe=none",
         "augment.size=96", "augment.flip=0", "augment.scale_min=0.9", "augment.scale_max=1.3", "augment.shear_degrees=1",
-        "augment.crop_scale_min=0.6", "augment.crop_resize=240", "gpu.tf32=true"};
+        "augment.crop_scale_min=0.6", "augment.crop_resize=240", "gpu.tf32=true", "dist.gradients=bf16"};
     static const char *const do_not[] = {
         "train.data=D", "train.out=O", "train.epochs=16", "train.threads=3", "train.virtual_shards=8", "train.max_steps=4",
         "train.time_limit_s=1", "train.checkpoint_every_s=1", "train.checkpoint_keep=3", "train.resume=false", "train.eval_batch=2",
-        "train.stop_signal=none", "train.overwrite=true", "train.take_over=true", "train.take_over_s=1", "train.lead_s=5", "dist.bucket_mb=1", "dist.timeout_s=3", "dist.overlap=false",
+        "train.stop_signal=none", "train.overwrite=true", "train.take_over=true", "train.take_over_s=1", "train.lead_s=5",
+        "dist.bucket_mb=1", "dist.timeout_s=3", "dist.overlap=false",
         "dist.backend=self", "train.backend=ref", "train.capture=false", "gpu.tune=2", "loader.threads=2", "loader.prefetch=4", "loader.cache=false", "loader.cache_mb=1"};
     int rows = 0;
     for (size_t i = 0; i < sizeof decide / sizeof *decide; i++) EXPECT(changes_identity("", decide[i]), "%s", decide[i]);
