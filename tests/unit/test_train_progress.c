@@ -75,7 +75,8 @@ static void test_damage(void)
     struct progress_state p = sample(), got;
     uint8_t *whole;
     size_t bytes;
-    EXPECT(progress_write(path, &p, fence, &err) == 0 && file_read(&whole, &bytes, path, &err) == 0, "%s", err.message);
+    EXPECT(progress_write(path, &p, fence, &err) == 0, "%s", err.message);
+    EXPECT(file_read(&whole, &bytes, path, &err) == 0, "%s", err.message);
     char *text = (char *)whole;
     EXPECT_TEXT(text, "research use only");
     for (size_t cut = 0; cut + 2 < bytes; cut++) { /* the last two are "}\n" */
