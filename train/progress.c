@@ -5,13 +5,13 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json_read.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "train/fence.h"
@@ -86,67 +86,7 @@ int progress_write(const char *path, struct progress_state *p, struct fence *fen
     return rc;
 }
 
-/* ---- reading: one JSON object of plain values ---- */
-static bool skip(const char **at, char c)
-{
-    *at += strspn(*at, " \t\r\n");
-    if (**at != c) return false;
-    (*at)++;
-    return true;
-}
-
-/* \uXXXX as UTF-8; of what lies above U+FFFF our writer keeps the bytes. */
-static bool add_code(struct text *out, const char *hex)
-{
-    char digits[5] = {0}, *end;
-    memcpy(digits, hex, strnlen(hex, 4));
-    long code = strtol(digits, &end, 16);
-    if (end != digits + 4 || code <= 0 || (code >= 0xD800 && code < 0xE000)) return false;
-    char bytes[] = {(char)(0xE0 | code >> 12), (char)(0x80 | (code >> 6 & 0x3F)), (char)(0x80 | (code & 0x3F))};
-    if (code < 0x80) bytes[2] = (char)code;
-    if (code < 0x800) bytes[1] = (char)(0xC0 | code >> 6);
-    int count = code < 0x80 ? 1 : code < 0x800 ? 2 : 3;
-    text_add_bytes(out, bytes + 3 - count, (size_t)count);
-    return true;
-}
-
-static bool read_string(struct text *out, const char **at)
-{
-    static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-    text_clear(out);
-    if (!skip(at, '"')) return false;
-    for (; **at != '"'; (*at)++) {
-        if (!**at) return false;
-        if (**at != '\\') {
-            text_add_bytes(out, *at, 1);
-            continue;
-        }
-        const char *letter = *++*at ? strchr(letters, **at) : NULL;
-        if (letter)
-            text_add_bytes(out, &meant[letter - letters], 1);
-        else if (**at == 'u' && add_code(out, *at + 1))
-            *at += 4;
-        else
-            return false;
-    }
-    (*at)++;
-    return true;
-}
-
-/* The value of a member, as text; *null: it is none. */
-static bool read_value(struct text *out, bool *is_string, bool *is_null, const char **at)
-{
-    *at += strspn(*at, " \t\r\n");
-    *is_string = **at == '"', *is_null = false;
-    if (*is_string) return read_string(out, at);
-    size_t length = strcspn(*at, ",} \t\r\n");
-    text_clear(out);
-    text_add_bytes(out, *at, length);
-    *at += length;
-    *is_null = length == 4 && !memcmp(out->data, "null", 4);
-    return length > 0;
-}
-
+/* ---- reading ---- */
 static bool store_state(struct progress_state *p, const char *name)
 {
     for (int i = 0; i < STATES; i++)
@@ -157,46 +97,35 @@ static bool store_state(struct progress_state *p, const char *name)
     return false;
 }
 
-static bool store(struct progress_state *p, const struct member *m, const char *text, bool is_string, bool is_null)
+static bool store(struct progress_state *p, const struct member *m, const struct json_value *v)
 {
-    char *at = (char *)p + m->offset, *end = (char *)"";
+    char *at = (char *)p + m->offset;
+    bool is_null = v->type == JSON_NULL, is_number = v->type == JSON_NUMBER, is_string = v->type == JSON_STRING;
     switch (m->kind) {
-    case STATE: return is_string && store_state(p, text);
-    case STRING: snprintf(at, m->room, "%s", is_null ? "" : text); return is_string || is_null;
-    case WHOLE: *(int *)at = (int)strtol(text, &end, 10); break;
-    case WHOLE64: *(int64_t *)at = strtoll(text, &end, 10); break;
-    case NUMBER: *(double *)at = is_null ? NAN : strtod(text, &end); break;
+    case STATE: return is_string && store_state(p, v->string);
+    case STRING: snprintf(at, m->room, "%s", is_string ? v->string : ""); return is_string || is_null;
+    case WHOLE: *(int *)at = is_number ? (int)v->number : 0; return is_number;
+    case WHOLE64: *(int64_t *)at = is_number ? (int64_t)v->number : 0; return is_number;
+    case NUMBER: *(double *)at = is_number ? v->number : NAN; return is_number || is_null;
     }
-    return !is_string && !*end && (!is_null || m->kind == NUMBER);
+    return false;
 }
 
 /* Members it does not know are passed over: a newer program may have written them. */
-static bool parse(struct progress_state *p, const char *at, bool seen[MEMBERS])
-{
-    struct text name = {0}, value = {0};
-    bool is_string, is_null, well = skip(&at, '{');
-    while (well) {
-        well = read_string(&name, &at) && skip(&at, ':') && read_value(&value, &is_string, &is_null, &at);
-        for (int i = 0; i < MEMBERS && well; i++)
-            if (name.data && !strcmp(name.data, members[i].name)) seen[i] = well = store(p, &members[i], value.data ? value.data : "", is_string, is_null);
-        if (!skip(&at, ',')) break;
-    }
-    well = well && skip(&at, '}');
-    text_free(&name);
-    text_free(&value);
-    return well;
-}
-
 int progress_read(const char *path, struct progress_state *p, struct error *err)
 {
     uint8_t *text;
     size_t bytes;
-    bool seen[MEMBERS] = {false};
     *p = (struct progress_state){0};
     if (file_read(&text, &bytes, path, err)) return -1;
-    int rc = parse(p, (char *)text, seen) ? 0 : error_set(err, "%s: not what ladnn train writes there", path);
-    for (int i = 0; i < MEMBERS && !rc; i++)
-        if (!seen[i]) rc = error_set(err, "%s: has no '%s'", path, members[i].name);
+    struct json_value *tree = json_read((char *)text, bytes, err);
+    int rc = tree ? 0 : error_prefix(err, "%s: not what ladnn train writes there", path);
+    for (int i = 0; i < MEMBERS && !rc; i++) {
+        const struct json_value *v = json_member(tree, members[i].name);
+        if (!v) rc = error_set(err, "%s: has no '%s'", path, members[i].name);
+        else if (!store(p, &members[i], v)) rc = error_set(err, "%s: not what ladnn train writes there ('%s')", path, members[i].name);
+    }
+    json_free(tree);
     mem_free(text);
     return rc;
 }
