@@ -98,13 +98,14 @@ bool text_first_difference(const char **a, const char **b)
 
 /* ---- names ---- */
 
-/* Bytes of the valid UTF-8 character at p, or 0. */
-static int utf8_length(const unsigned char *p)
+int utf8_length(const char *text, size_t bytes)
 {
+    const unsigned char *p = (const unsigned char *)text;
+    if (!bytes) return 0;
     if (p[0] < 0x80) return 1;
     int n = p[0] >= 0xC2 && p[0] < 0xE0 ? 2 : p[0] >= 0xE0 && p[0] < 0xF0 ? 3 : p[0] >= 0xF0 && p[0] < 0xF5 ? 4 : 0;
     for (int i = 1; i < n; i++)
-        if ((p[i] & 0xC0) != 0x80) return 0;
+        if ((size_t)i >= bytes || (p[i] & 0xC0) != 0x80) return 0;
     bool too_long = (p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xF0 && p[1] < 0x90);
     bool surrogate = p[0] == 0xED && p[1] >= 0xA0, beyond = p[0] == 0xF4 && p[1] >= 0x90;
     return too_long || surrogate || beyond ? 0 : n;
@@ -113,7 +114,7 @@ static int utf8_length(const unsigned char *p)
 static void add_name(struct text *t, const char *name, bool backslash_twice)
 {
     for (const unsigned char *p = (const unsigned char *)name; *p;) {
-        int n = *p < 0x20 || *p == 0x7F ? 0 : utf8_length(p);
+        int n = *p < 0x20 || *p == 0x7F ? 0 : utf8_length((const char *)p, 4);
         if (*p == '\\' && backslash_twice) text_add_bytes(t, "\\", 1);
         if (n) text_add_bytes(t, (const char *)p, (size_t)n);
         else text_add(t, "\\x%02X", *p);
@@ -161,7 +162,7 @@ static void add_quoted(struct text *t, const char *value)
 {
     text_add_bytes(t, "\"", 1);
     for (const unsigned char *p = (const unsigned char *)value; *p;) {
-        int n = utf8_length(p);
+        int n = utf8_length((const char *)p, 4);
         if (*p == '"' || *p == '\\')
             text_add(t, "\\%c", *p);
         else if (*p == '\n')

@@ -21,6 +21,8 @@ char *text_name_decode(const char *name); /* what is no such escape stays as it 
 void text_add_number(struct text *t, double value);
 void text_clear(struct text *t); /* keeps the room */
 void text_free(struct text *t);
+/* Bytes of the valid UTF-8 character that begins `text`, or 0; of `bytes` bytes, or up to a NUL. */
+int utf8_length(const char *text, size_t bytes);
 /* Moves both to the beginning of the first line in which they differ; false when they are equal. */
 bool text_first_difference(const char **a, const char **b);
 /* Edits (insert, delete, replace, swap of neighbours) that turn a into b: for "did you mean". */

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "io/csv.h"
 
 static const char LOCK[] = "lock";
 struct run_folder {
@@ -144,23 +145,11 @@ int run_record_rewind(struct run_folder *r, int64_t bytes, struct error *err)
     return 0;
 }
 
-/* A field is quoted when it must be (RFC 4180). */
-static void add_field(struct text *out, const char *field)
-{
-    if (!strpbrk(field, ",\"\r\n")) {
-        text_add(out, "%s", field);
-        return;
-    }
-    text_add(out, "\"");
-    for (; *field; field++) text_add(out, *field == '"' ? "\"\"" : "%c", *field);
-    text_add(out, "\"");
-}
-
 static void add_prediction(struct text *out, const struct shard_item *item, const double *p, bool synthetic)
 {
-    add_field(out, item->file);
+    csv_add_field(out, item->file);
     text_add(out, ",");
-    add_field(out, item->patient);
+    csv_add_field(out, item->patient);
     text_add(out, ",%d", item->covid);
     for (int l = 0; l < LESION_COUNT; l++) text_add(out, ",%d", item->lesion[l]);
     for (int k = 0; k < LOGIT_COUNT; k++) isnan(p[k]) ? text_add(out, ",") : text_add(out, ",%.17g", p[k]);

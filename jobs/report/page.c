@@ -1,0 +1,356 @@
+/* page.c - report.html: one file, no script, nothing loaded from elsewhere; meant for a screen, a printer and a reader in a hurry:
+ * what it must not be taken for, what is odd, the table, the tests, then figures, data, provenance and how it was computed. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "io/shard/dataset_summary.h"
+#include "jobs/report/paper.h"
+#include "jobs/report/plot_private.h"
+#include "jobs/report/report.h"
+
+static const char style[] =
+    "body{font:15px/1.45 'DejaVu Sans',Verdana,Helvetica,Arial,sans-serif;color:#111;background:#fff;max-width:1040px;margin:1.5em auto;padding:0 1em}"
+    "h1{font-size:1.5em;margin:.2em 0}h2{font-size:1.2em;margin:2em 0 .4em;border-bottom:2px solid #111}h3{font-size:1em;margin:1.2em 0 .3em}"
+    ".notice{border:2px solid #111;padding:.5em .8em;font-weight:bold}.warn{border:2px solid #b34700;border-left-width:10px;padding:.3em .8em;margin:1em 0}"
+    ".synthetic{background:#111;color:#fff;padding:.4em .8em;font-weight:bold;margin:.6em 0}"
+    "table{border-collapse:collapse;font-size:13px;margin:.5em 0}th,td{padding:.22em .5em;text-align:right;vertical-align:top}"
+    "th{border-bottom:1px solid #111;font-weight:bold}td:first-child,th:first-child,.l{text-align:left}tbody tr{border-bottom:1px solid #ccc}"
+    "tr.group{border-top:1.5px solid #555}td.p{color:#444;font-style:italic}td.bold,b{font-weight:bold}small{font-size:11px;color:#333;display:block;white-space:nowrap}"
+    ".num{white-space:nowrap}figure{margin:1em 0;break-inside:avoid}figcaption{font-size:13px;max-width:60em}svg{max-width:100%;height:auto}"
+    "p,li{max-width:62em}code{font-size:12px;overflow-wrap:anywhere}details{margin:.5em 0}summary{cursor:pointer}.scroll{overflow-x:auto}"
+    "@page{size:A4;margin:12mm}@media print{body{font-size:10pt;margin:0;max-width:none;padding:0}table{font-size:8pt;break-inside:auto}"
+    "tr{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}.prov table{font-size:6pt}.prov td,.prov th{padding:.1em .25em}}";
+
+void html_add(struct text *html, const char *text) { xml_add(html, text); }
+
+static void add_percent(struct text *t, double share)
+{
+    if (isnan(share)) text_add(t, "n/a");
+    else text_add(t, "%.1f", 100 * share);
+}
+
+static void add_interval(struct text *t, const struct interval *i, const char *sign)
+{
+    text_add(t, isnan(i->low) ? "<small>no interval</small>" : sign ? "<small>[%+.1f, %+.1f]</small>" : "<small>[%.1f, %.1f]</small>", 100 * i->low,
+             100 * i->high);
+}
+
+/* "84.7 ± 1.2" over "[80.1, 88.9]". */
+static void add_quantity(struct text *t, const struct quantity *q)
+{
+    text_add(t, "<td class=num>");
+    add_percent(t, q->mean);
+    if (!isnan(q->deviation)) text_add(t, " &plusmn; %.1f", 100 * q->deviation);
+    if (!isnan(q->mean)) add_interval(t, &q->interval, NULL);
+    text_add(t, "</td>");
+}
+
+/* ---- head ---- */
+
+static void add_notices(struct text *t, const struct report *r)
+{
+    text_add(t, "<p class=notice>Research use only: nothing on this page is a diagnosis, and no number on it says how well a patient would be diagnosed.</p>\n");
+    if (r->synthetic)
+        text_add(t, "<p class=synthetic>SYNTHETIC DATA: some of these runs were trained and tested on drawn pictures (ladnn phantom). "
+                    "Their numbers say nothing about lungs, nor about the paper.</p>\n");
+    if (!r->notes.count) return;
+    text_add(t, "<div class=warn><h3>To be known before reading on (%d)</h3><ul>\n", r->notes.count);
+    for (int i = 0; i < r->notes.count; i++) text_add(t, "<li>"), html_add(t, r->notes.line[i]), text_add(t, "</li>\n");
+    text_add(t, "</ul></div>\n");
+}
+
+static void add_summary(struct text *t, const struct report *r)
+{
+    int finished = 0, missing = 0, refused = 0, cells = 0;
+    for (int i = 0; i < r->runs.count; i++) {
+        const struct run *run = &r->runs.run[i];
+        finished += !run->reason, missing += run->reason && run->missing, refused += run->reason && !run->missing;
+    }
+    for (int i = 0; i < r->grid.cells; i++) cells += cell_usable(&r->grid.cell[i]);
+    text_add(t, "<p>%d of %d cells of the table have figures, from %d finished runs", cells, r->grid.cells, finished);
+    if (missing) text_add(t, "; <b>%d runs are missing</b>", missing);
+    if (refused) text_add(t, "; <b>%d results were refused</b>", refused);
+    text_add(t, "%s.</p>\n", missing || refused ? " (<a href=\"#missing\">reasons</a>)" : "");
+}
+
+/* ---- Table 2 ---- */
+
+static const enum figure columns[] = {FIGURE_SENSITIVITY, FIGURE_AUC, FIGURE_F1, FIGURE_ACCURACY};
+static const enum figure extras[] = {FIGURE_SPECIFICITY, FIGURE_PRECISION, FIGURE_AUC_HARD, FIGURE_AP};
+
+static void add_paper(struct text *t, const struct cell *c, enum figure f)
+{
+    double paper = paper_figure(c->dataset, c->backbone, c->method, f);
+    text_add(t, "<td class=p>");
+    if (isnan(paper)) text_add(t, "&ndash;");
+    else text_add(t, "%.1f", 100 * paper);
+    text_add(t, "</td>");
+}
+
+static void add_row(struct text *t, const struct cell *c, bool group, bool paper)
+{
+    text_add(t, "<tr%s><td>", group ? " class=group" : "");
+    if (group) html_add(t, backbone_title(c->backbone));
+    text_add(t, "</td><td class=l>");
+    html_add(t, method_title(c->method));
+    text_add(t, "</td><td>%d", cell_usable(c) ? c->runs : 0);
+    if (c->runs < c->listed_count) text_add(t, " of %d", c->listed_count);
+    text_add(t, "</td>");
+    if (!cell_usable(c)) {
+        text_add(t, "<td class=l colspan=%d>%s", paper ? 8 : 4, c->refused ? "refused: " : "no finished run");
+        if (c->refused) html_add(t, c->refused);
+        text_add(t, "</td></tr>\n");
+        return;
+    }
+    for (int f = 0; f < 4; f++) {
+        add_quantity(t, &c->quantity[columns[f]]);
+        if (paper) add_paper(t, c, columns[f]);
+    }
+    text_add(t, "</tr>\n");
+}
+
+static const struct cell *first_usable(const struct grid *g, const char *label)
+{
+    for (int i = 0; i < g->cells; i++)
+        if (cell_usable(&g->cell[i]) && !strcmp(g->cell[i].dataset, label)) return &g->cell[i];
+    return NULL;
+}
+
+static bool begins_group(const struct grid *g, int i)
+{
+    const struct cell *a = i ? &g->cell[i - 1] : NULL, *b = &g->cell[i];
+    return !a || strcmp(a->backbone, b->backbone) || strcmp(a->dataset, b->dataset);
+}
+
+static void add_table2_of(struct text *t, const struct report *r, const char *label)
+{
+    const struct cell *some = first_usable(&r->grid, label);
+    bool paper = paper_set(label) >= 0;
+    text_add(t, "<h3>");
+    html_add(t, label);
+    if (some) text_add(t, ": %lld test images of %d patients%s", (long long)some->run[0]->predictions.n, some->run[0]->predictions.clusters,
+                       some->run[0]->predictions.synthetic ? " &mdash; SYNTHETIC" : "");
+    text_add(t, "</h3>\n<div class=scroll><table><thead><tr><th>Backbone</th><th class=l>Method</th><th>Seeds</th>");
+    for (int f = 0; f < 4; f++) text_add(t, "<th>%s</th>%s", figure_titles[columns[f]], paper ? "<th>paper</th>" : "");
+    text_add(t, "</tr></thead><tbody>\n");
+    for (int i = 0; i < r->grid.cells; i++)
+        if (!strcmp(r->grid.cell[i].dataset, label)) add_row(t, &r->grid.cell[i], begins_group(&r->grid, i), paper);
+    text_add(t, "</tbody></table></div>\n");
+}
+
+static void add_table2(struct text *t, const struct report *r)
+{
+    text_add(t, "<h2>Table 2: diagnosis</h2>\n<p>Percent. Mean over the seeds &plusmn; their standard deviation; below, the 95 %% interval of the mean "
+                "over other samples of patients (the networks being as they are). In italics what the paper prints: one run, no interval.</p>\n");
+    for (int d = 0; d < r->grid.dataset_count; d++) add_table2_of(t, r, r->grid.datasets[d]);
+}
+
+static void add_extras(struct text *t, const struct report *r)
+{
+    text_add(t, "<h3>More of the same cells</h3>\n<p><b>Hard-label AUC</b> is the area under the curve of the 0/1 predictions, which is the balanced accuracy. "
+                "It is what the authors' published script prints under the name AUC, and not what Table 2 can hold; it stands here only as an extra.</p>\n"
+                "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Backbone</th><th class=l>Method</th>");
+    for (int f = 0; f < 4; f++) text_add(t, "<th>%s</th>", figure_titles[extras[f]]);
+    text_add(t, "</tr></thead><tbody>\n");
+    for (int i = 0; i < r->grid.cells; i++) {
+        const struct cell *c = &r->grid.cell[i];
+        if (!cell_usable(c)) continue;
+        text_add(t, "<tr%s><td>", begins_group(&r->grid, i) ? " class=group" : "");
+        html_add(t, c->dataset);
+        text_add(t, "</td><td class=l>"), html_add(t, backbone_title(c->backbone));
+        text_add(t, "</td><td class=l>"), html_add(t, method_title(c->method)), text_add(t, "</td>");
+        for (int f = 0; f < 4; f++) add_quantity(t, &c->quantity[extras[f]]);
+        text_add(t, "</tr>\n");
+    }
+    text_add(t, "</tbody></table></div>\n");
+}
+
+/* ---- comparisons ---- */
+
+static void add_p(struct text *t, double p)
+{
+    text_add(t, isnan(p) ? "<td>n/a</td>" : p < 0.001 ? "<td class=num>&lt; 0.001</td>" : "<td class=num>%.3f</td>", p);
+}
+
+static void add_difference(struct text *t, const struct quantity *q)
+{
+    if (isnan(q->mean)) {
+        text_add(t, "<td>n/a</td>");
+        return;
+    }
+    text_add(t, "<td class=num>%+.1f", 100 * q->mean);
+    if (!isnan(q->deviation)) text_add(t, " &plusmn; %.1f", 100 * q->deviation);
+    add_interval(t, &q->interval, "+");
+    text_add(t, "</td>");
+}
+
+static void add_comparisons(struct text *t, const struct report *r)
+{
+    if (!r->grid.comparisons) return;
+    text_add(t, "<h2>LA-DNN against baseline</h2>\n<p>LA-DNN less baseline in percentage points, on the same test images: mean over the seeds, &plusmn; the "
+                "deviation of the pairs of equal seed, and the 95 %% interval (the same patients drawn for both). Two tests of equal AUC: DeLong's takes images as independent; "
+                "Obuchowski's takes them as clusters by patient, and is the one to believe where patients have several images. Holm: adjusted for the "
+                "%d comparisons of this page.</p>\n"
+                "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Backbone</th><th>Sensitivity</th><th>AUC</th><th>F1</th><th>Accuracy</th>"
+                "<th>DeLong p</th><th>Holm</th><th>by patient p</th><th>Holm</th></tr></thead><tbody>\n", r->grid.comparisons);
+    for (int i = 0; i < r->grid.comparisons; i++) {
+        const struct comparison *m = &r->grid.comparison[i];
+        text_add(t, "<tr><td>"), html_add(t, m->baseline->dataset);
+        text_add(t, "</td><td class=l>"), html_add(t, backbone_title(m->baseline->backbone)), text_add(t, "</td>");
+        if (m->refused) {
+            text_add(t, "<td class=l colspan=8>not compared: "), html_add(t, m->refused), text_add(t, "</td></tr>\n");
+            continue;
+        }
+        for (int f = 0; f < 4; f++) add_difference(t, &m->difference[columns[f]]);
+        add_p(t, m->auc.p), add_p(t, m->adjusted_p), add_p(t, m->auc.patient_p), add_p(t, m->adjusted_patient_p);
+        text_add(t, "</tr>\n");
+    }
+    text_add(t, "</tbody></table></div>\n");
+}
+
+/* ---- lesions ---- */
+
+static void add_lesion(struct text *t, const struct cell *c, int l)
+{
+    int64_t support = c->run[0]->metrics.lesion[l].support, n = c->run[0]->predictions.n;
+    if (support && support < n) add_quantity(t, &c->quantity[FIGURE_COUNT + l]);
+    else text_add(t, "<td>n/a<small>%s</small></td>", support ? "no negatives" : "0 positives");
+}
+
+static void add_lesions(struct text *t, const struct report *r)
+{
+    bool head = false;
+    for (int i = 0; i < r->grid.cells; i++) {
+        const struct cell *c = &r->grid.cell[i];
+        if (!cell_usable(c) || isnan(c->run[0]->predictions.probability[1])) continue;
+        if (strcmp(c->method, "ladnn")) continue; /* the baseline's lesion outputs were never trained */
+        if (!head) {
+            text_add(t, "<h2>Lesions</h2>\n<p>AUC in percent of each lesion output over all test images, with how many images have the lesion (support). "
+                        "A lesion that no test image has is n/a, never a number; with a handful of positives the interval says what the number is worth.</p>\n"
+                        "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Backbone</th><th>Support</th>");
+            for (int l = 0; l < LESION_COUNT; l++) text_add(t, "<th>%s</th>", lesion_names[l]);
+            text_add(t, "</tr></thead><tbody>\n");
+        }
+        head = true;
+        text_add(t, "<tr><td>"), html_add(t, c->dataset), text_add(t, "</td><td class=l>"), html_add(t, backbone_title(c->backbone));
+        text_add(t, "</td><td class=num>");
+        for (int l = 0; l < LESION_COUNT; l++) text_add(t, "%s%lld", l ? " / " : "", (long long)c->run[0]->metrics.lesion[l].support);
+        text_add(t, "</td>");
+        for (int l = 0; l < LESION_COUNT; l++) add_lesion(t, c, l);
+        text_add(t, "</tr>\n");
+    }
+    if (head) text_add(t, "</tbody></table></div>\n");
+}
+
+/* ---- Table 1 ---- */
+
+static void add_counts(struct text *t, int64_t images, int64_t patients, const struct paper_count *paper)
+{
+    text_add(t, "<td class=num>%lld (%lld)", (long long)images, (long long)patients);
+    if (paper) text_add(t, "<small>paper %d (%d)</small>", paper->images, paper->patients);
+    text_add(t, "</td>");
+}
+
+static void add_table1_row(struct text *t, const struct data_used *d, int covid)
+{
+    struct split_summary s[SPLIT_COUNT];
+    int set = paper_set(d->label);
+    int64_t images = 0, patients = 0;
+    struct paper_count all = {0, 0};
+    dataset_summarise(s, d->dataset);
+    text_add(t, "<tr%s><td>", covid ? " class=group" : "");
+    if (covid) html_add(t, d->label);
+    text_add(t, "</td><td class=l>%s</td>", covid ? "COVID" : "other");
+    for (int k = 0; k < SPLIT_COUNT; k++) {
+        int64_t own_images = covid ? s[k].covid : s[k].images - s[k].covid, own = covid ? s[k].covid_patients : s[k].patients - s[k].covid_patients;
+        images += own_images, patients += own;
+        if (set >= 0) all.images += paper_counts[set][covid][k].images, all.patients += paper_counts[set][covid][k].patients;
+        add_counts(t, own_images, own, set >= 0 ? &paper_counts[set][covid][k] : NULL);
+    }
+    add_counts(t, images, patients, set >= 0 ? &all : NULL);
+    for (int l = 0; l < LESION_COUNT; l++) {
+        int64_t lesions = 0;
+        for (int k = 0; k < SPLIT_COUNT; k++) lesions += s[k].lesion[l];
+        text_add(t, covid ? "<td>%lld</td>" : "<td></td>", (long long)lesions);
+    }
+    text_add(t, "</tr>\n");
+}
+
+static void add_table1(struct text *t, const struct report *r)
+{
+    text_add(t, "<h2>Table 1: the data</h2>\n<p>Images (patients) as they were used. A patient with a COVID image counts as COVID. "
+                "The lesion columns count images of all splits.</p>\n"
+                "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Class</th><th>train</th><th>val</th><th>test</th><th>all</th>");
+    for (int l = 0; l < LESION_COUNT; l++) text_add(t, "<th>%s</th>", lesion_names[l]);
+    text_add(t, "</tr></thead><tbody>\n");
+    for (int i = 0; i < r->data.count; i++) {
+        const struct data_used *d = &r->data.item[i];
+        for (int covid = 1; covid >= 0 && d->dataset; covid--) add_table1_row(t, d, covid);
+        if (d->dataset) continue;
+        text_add(t, "<tr class=group><td>"), html_add(t, d->label), text_add(t, "</td><td class=l colspan=10>not counted: ");
+        html_add(t, d->missing ? d->missing : ""), text_add(t, "</td></tr>\n");
+    }
+    text_add(t, "</tbody></table></div>\n");
+}
+
+/* ---- figures and method ---- */
+
+static void add_pictures(struct text *t, const struct report *r, const char *lead, const char *heading)
+{
+    bool head = false;
+    for (int i = 0; i < r->pictures; i++) {
+        const struct picture *p = &r->picture[i];
+        if (strncmp(p->name, lead, strlen(lead))) continue;
+        if (!head && heading) text_add(t, "<h2>%s</h2>\n", heading);
+        head = true;
+        text_add(t, "<figure>\n");
+        plot_svg(p->plot, t, false);
+        text_add(t, "<figcaption><b>"), html_add(t, p->heading), text_add(t, ".</b> "), html_add(t, p->caption), text_add(t, "</figcaption></figure>\n");
+    }
+}
+
+static void add_method(struct text *t, const struct report *r)
+{
+    text_add(t, "<h2>How this was computed</h2>\n<ul>\n"
+                "<li>Every figure is worked out anew from the runs' predictions.csv; metrics.json is compared with it. Positive means a probability of at least 0.5, as in the paper. "
+                "AUC counts ties half. A ratio of nothing is n/a.</li>\n"
+                "<li>Intervals: %d bootstrap samples of <em>patients</em> with replacement (random numbers of seed %llu, the same patients for all networks of a data set), bias-corrected and accelerated "
+                "(Efron 1987). They tell how the mean over these networks would vary with other patients; how it varies with the seed is the deviation beside it.</li>\n"
+                "<li>DeLong: the contrast &ldquo;mean AUC over LA-DNN's seeds less mean over the baseline's&rdquo; with its variance from the placement values of all these correlated curves "
+                "(DeLong, DeLong &amp; Clarke-Pearson 1988); one test per backbone, no p-values are combined. By patient: the same with placements summed by patient (Obuchowski 1997). "
+                "Both take the trained networks as given.</li>\n"
+                "<li>Under one data set's name all runs have the same data hash, and the seeds of a cell differ in nothing but the seed; what does not is refused above, not averaged.</li>\n"
+                "<li>Paper: Liu, Gao, He, Lv, Yin: Online COVID-19 diagnosis with chest CT images: Lesion-attention deep neural networks, medRxiv 2020.05.11.20097907 (a preprint).</li>\n"
+                "<li>The same numbers with all digits: table1.csv, table2.csv, comparisons.csv, runs.csv, table1.json, table2.json; the figures alone: *.svg%s.</li>\n</ul>\n",
+             BOOTSTRAP_REPLICATES, (unsigned long long)r->seed, plot_png_available() ? ", *.png" : "");
+}
+
+void page_write(struct text *html, const struct report *r)
+{
+    char now[32];
+    clock_iso8601(now, sizeof now);
+    text_add(html, "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width\">"
+                   "<title>LA-DNN: results%s (research use only)</title>\n<style>%s</style></head>\n<body>\n<h1>Lesion-attention networks: results</h1>\n",
+             r->synthetic ? ", SYNTHETIC data" : "", style);
+    text_add(html, "<p>Made by ladnn %s, %s, from the runs in ", LADNN_VERSION, now);
+    html_add(html, r->folder);
+    text_add(html, ".</p>\n");
+    add_notices(html, r);
+    add_summary(html, r);
+    add_table2(html, r);
+    add_pictures(html, r, "table2-", NULL);
+    add_comparisons(html, r);
+    add_pictures(html, r, "figure4-", "Curves");
+    add_lesions(html, r);
+    add_pictures(html, r, "figure6-", NULL);
+    add_extras(html, r);
+    add_table1(html, r);
+    add_pictures(html, r, "figure3-", NULL);
+    add_pictures(html, r, "training", "Training");
+    page_add_missing(html, r);
+    page_add_provenance(html, r);
+    add_method(html, r);
+    text_add(html, "</body></html>\n");
+}

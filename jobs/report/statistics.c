@@ -1,0 +1,335 @@
+/* statistics.c - see statistics.h. Counts are whole numbers, so that a figure of weighted images has the bits of the plain one. */
+#include "jobs/report/statistics.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+
+const char *const figure_names[FIGURE_COUNT] = {"sensitivity", "auc", "f1", "accuracy", "specificity", "precision", "auc_hard", "average_precision"};
+const char *const figure_titles[FIGURE_COUNT] = {"Sensitivity", "AUC",       "F1",             "Accuracy",
+                                                 "Specificity", "Precision", "Hard-label AUC", "Average precision"};
+
+static double ratio(int64_t a, int64_t b) { return b ? (double)a / (double)b : NAN; }
+
+/* ---- rankings ---- */
+
+struct place {
+    double score;
+    int64_t image;
+};
+
+static int by_falling_score(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    if (x->score != y->score) return x->score < y->score ? 1 : -1;
+    return x->image < y->image ? -1 : 1;
+}
+
+void ranking_make(struct ranking *r, const double *score, const uint8_t *label, int64_t n)
+{
+    struct place *p = NEW_ARRAY(struct place, n);
+    *r = (struct ranking){.n = n, .order = NEW_ARRAY(int64_t, n), .block_end = NEW_ARRAY(uint8_t, n), .label = label};
+    for (int64_t i = 0; i < n; i++) p[i] = (struct place){score[i], i};
+    if (n) qsort(p, (size_t)n, sizeof *p, by_falling_score);
+    for (int64_t i = 0; i < n; i++) {
+        r->order[i] = p[i].image;
+        r->block_end[i] = i + 1 == n || p[i + 1].score < p[i].score;
+        r->predicted += p[i].score >= 0.5;
+    }
+    mem_free(p);
+}
+
+void ranking_free(struct ranking *r)
+{
+    mem_free(r->order);
+    mem_free(r->block_end);
+    *r = (struct ranking){0};
+}
+
+/* A walk from the highest score down; after each block of equal scores, how many lie at or above it. */
+struct walk {
+    int64_t at, positives, negatives;             /* so far */
+    int64_t block_positives, block_negatives;     /* of the last block */
+};
+
+static bool next_block(struct walk *w, const struct ranking *r, const int *weight)
+{
+    if (w->at == r->n) return false;
+    w->block_positives = w->block_negatives = 0;
+    do {
+        int64_t image = r->order[w->at];
+        int64_t times = weight ? weight[image] : 1;
+        *(r->label[image] ? &w->block_positives : &w->block_negatives) += times;
+    } while (!r->block_end[w->at++]);
+    w->positives += w->block_positives;
+    w->negatives += w->block_negatives;
+    return true;
+}
+
+double ranking_auc(const struct ranking *r, const int *weight)
+{
+    struct walk w = {0};
+    int64_t twice = 0; /* pairs in which the negative lies lower, ties counted half */
+    while (next_block(&w, r, weight)) twice += w.block_negatives * (2 * w.positives - w.block_positives);
+    return w.positives && w.negatives ? (double)twice / 2 / ((double)w.positives * (double)w.negatives) : NAN;
+}
+
+static double average_precision(const struct ranking *r, const int *weight)
+{
+    struct walk w = {0};
+    double sum = 0;
+    while (next_block(&w, r, weight))
+        if (w.block_positives) sum += (double)w.block_positives * ratio(w.positives, w.positives + w.negatives);
+    return w.positives ? sum / (double)w.positives : NAN;
+}
+
+void ranking_figures(double figure[FIGURE_COUNT], const struct ranking *r, const int *weight)
+{
+    int64_t tp = 0, fp = 0, positives = 0, negatives = 0;
+    for (int64_t i = 0; i < r->n; i++) {
+        int64_t image = r->order[i], times = weight ? weight[image] : 1;
+        if (r->label[image]) positives += times, tp += i < r->predicted ? times : 0;
+        else negatives += times, fp += i < r->predicted ? times : 0;
+    }
+    figure[FIGURE_SENSITIVITY] = ratio(tp, positives);
+    figure[FIGURE_SPECIFICITY] = ratio(negatives - fp, negatives);
+    figure[FIGURE_PRECISION] = ratio(tp, tp + fp);
+    figure[FIGURE_F1] = ratio(2 * tp, positives + tp + fp);
+    figure[FIGURE_ACCURACY] = ratio(tp + negatives - fp, positives + negatives);
+    figure[FIGURE_AUC_HARD] = (figure[FIGURE_SENSITIVITY] + figure[FIGURE_SPECIFICITY]) / 2;
+    figure[FIGURE_AUC] = ranking_auc(r, weight);
+    figure[FIGURE_AP] = average_precision(r, weight);
+}
+
+/* ---- curves ---- */
+
+static void roc_points(double *rate, int points, const struct ranking *r, const int *weight, double positives, double negatives)
+{
+    struct walk w = {0};
+    double x0 = 0, y0 = 0;
+    int g = 0;
+    while (next_block(&w, r, weight)) {
+        double x = (double)w.negatives / negatives, y = (double)w.positives / positives;
+        for (; g < points && g / (points - 1.0) < x; g++) rate[g] = y0 + (y - y0) * (g / (points - 1.0) - x0) / (x - x0);
+        x0 = x, y0 = y;
+    }
+    for (; g < points; g++) rate[g] = 1;
+}
+
+static void precision_points(double *precision, int points, const struct ranking *r, const int *weight, double positives)
+{
+    struct walk w = {0};
+    int g = 0;
+    while (next_block(&w, r, weight))
+        for (; g < points && w.positives && g / (points - 1.0) <= (double)w.positives / positives; g++)
+            precision[g] = ratio(w.positives, w.positives + w.negatives);
+}
+
+void ranking_curves(double *true_positive_rate, double *precision, int points, const struct ranking *r, const int *weight)
+{
+    struct walk all = {0};
+    while (next_block(&all, r, weight)) {}
+    bool defined = all.positives && all.negatives;
+    for (int g = 0; !defined && g < points; g++) {
+        if (true_positive_rate) true_positive_rate[g] = NAN;
+        if (precision) precision[g] = NAN;
+    }
+    if (!defined) return;
+    if (true_positive_rate) roc_points(true_positive_rate, points, r, weight, (double)all.positives, (double)all.negatives);
+    if (precision) precision_points(precision, points, r, weight, (double)all.positives);
+}
+
+/* ---- bootstrap ---- */
+
+void bootstrap_weights(int *weight, int *count, uint64_t seed, int replicate, const int *cluster, int64_t n, int clusters)
+{
+    struct random r = random_stream(seed, RANDOM_BOOTSTRAP, (uint64_t)replicate, 0);
+    memset(count, 0, sizeof *count * (size_t)clusters);
+    for (int c = 0; c < clusters; c++) count[random_below(&r, clusters)]++;
+    for (int64_t i = 0; i < n; i++) weight[i] = count[cluster[i]];
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double quantile(const double *sorted, int count, double share)
+{
+    double place = share * (count - 1);
+    int below = (int)place, above = below + 1 < count ? below + 1 : below;
+    return sorted[below] + (place - below) * (sorted[above] - sorted[below]);
+}
+
+/* Moves the defined values to the front, sorted; how many. */
+static int sort_defined(double *value, int count)
+{
+    int defined = 0;
+    for (int i = 0; i < count; i++)
+        if (!isnan(value[i])) value[defined++] = value[i];
+    if (defined) qsort(value, (size_t)defined, sizeof *value, by_value);
+    return defined;
+}
+
+struct interval interval_percentile(double *value, int count, double level)
+{
+    struct interval out = {NAN, NAN, 0};
+    int defined = sort_defined(value, count);
+    out.undefined = count - defined;
+    if (!defined || 2 * defined < count) return out;
+    out.low = quantile(value, defined, (1 - level) / 2);
+    out.high = quantile(value, defined, (1 + level) / 2);
+    return out;
+}
+
+static double normal_share(double z) { return erfc(-z / sqrt(2)) / 2; }
+
+static double normal_quantile(double share)
+{
+    double low = -9, high = 9;
+    while (high - low > 1e-12) *(normal_share((low + high) / 2) < share ? &low : &high) = (low + high) / 2;
+    return (low + high) / 2;
+}
+
+/* Where the estimate lies among the replicates, as a normal quantile: 0 when in the middle. */
+static double bias_of(const double *sorted, int count, double estimate)
+{
+    double below = 0;
+    for (int i = 0; i < count; i++) below += sorted[i] < estimate ? 1 : sorted[i] == estimate ? 0.5 : 0;
+    return normal_quantile(fmin(fmax(below / count, 0.5 / count), 1 - 0.5 / count));
+}
+
+/* A sixth of the skewness of the figure when single patients are left out. */
+static double acceleration_of(const double *left_out, int clusters)
+{
+    double mean = 0, squares = 0, cubes = 0;
+    int defined = 0;
+    for (int c = 0; c < clusters; c++)
+        if (!isnan(left_out[c])) mean += left_out[c], defined++;
+    mean /= defined;
+    for (int c = 0; c < clusters; c++) {
+        double d = isnan(left_out[c]) ? 0 : mean - left_out[c];
+        squares += d * d;
+        cubes += d * d * d;
+    }
+    return squares > 0 ? cubes / (6 * pow(squares, 1.5)) : 0;
+}
+
+struct interval interval_bca(double *value, int count, double estimate, const double *left_out, int clusters, double level)
+{
+    struct interval out = {NAN, NAN, 0};
+    int defined = sort_defined(value, count);
+    out.undefined = count - defined;
+    if (!defined || 2 * defined < count || isnan(estimate)) return out;
+    double bias = bias_of(value, defined, estimate), acceleration = acceleration_of(left_out, clusters);
+    double z = normal_quantile((1 + level) / 2), low = bias - z, high = bias + z;
+    out.low = quantile(value, defined, normal_share(bias + low / (1 - acceleration * low)));
+    out.high = quantile(value, defined, normal_share(bias + high / (1 - acceleration * high)));
+    return out;
+}
+
+/* ---- areas compared ---- */
+
+/* Adds coefficient times the placement value of each image: the share of the other class that it is on the right side of, ties half. */
+static void add_placements(double *placement, const struct ranking *r, double coefficient, double positives, double negatives)
+{
+    struct walk w = {0};
+    for (int64_t from = 0; next_block(&w, r, NULL); from = w.at) {
+        double below = negatives - (double)w.negatives + (double)w.block_negatives / 2; /* negatives that lie lower */
+        double above = (double)w.positives - (double)w.block_positives / 2;             /* positives that lie higher */
+        for (int64_t i = from; i < w.at; i++) {
+            int64_t image = r->order[i];
+            placement[image] += coefficient * (r->label[image] ? below / negatives : above / positives);
+        }
+    }
+}
+
+struct by_patient { /* sums over a patient's images, less their expectation */
+    double positive, negative;
+    int positives, negatives;
+};
+
+static double two_sided(double value, double deviation, double *z)
+{
+    *z = deviation > 0 ? value / deviation : value == 0 ? 0 : NAN; /* no difference at all is no evidence of one */
+    return isnan(*z) ? NAN : erfc(fabs(*z) / sqrt(2));
+}
+
+/* The variance of the contrast by Obuchowski's formula; with every image its own cluster it is DeLong's. */
+static double clustered_variance(const double *placement, double value, const uint8_t *label, const int *cluster, int64_t n, int clusters)
+{
+    struct by_patient *sum = NEW_ARRAY(struct by_patient, clusters);
+    double s10 = 0, s01 = 0, s11 = 0, with_positives = 0, with_negatives = 0, positives = 0, negatives = 0, patients = 0;
+    for (int64_t i = 0; i < n; i++) {
+        struct by_patient *p = &sum[cluster ? cluster[i] : i];
+        if (label[i]) p->positive += placement[i] - value, p->positives++, positives++;
+        else p->negative += placement[i] - value, p->negatives++, negatives++;
+    }
+    for (int c = 0; c < clusters; c++) {
+        s10 += sum[c].positive * sum[c].positive;
+        s01 += sum[c].negative * sum[c].negative;
+        s11 += sum[c].positive * sum[c].negative;
+        with_positives += sum[c].positives > 0;
+        with_negatives += sum[c].negatives > 0;
+        patients += sum[c].positives + sum[c].negatives > 0;
+    }
+    mem_free(sum);
+    if (with_positives < 2 || with_negatives < 2) return NAN;
+    return s10 * with_positives / (with_positives - 1) / (positives * positives) +
+           s01 * with_negatives / (with_negatives - 1) / (negatives * negatives) + 2 * s11 * patients / (patients - 1) / (positives * negatives);
+}
+
+void auc_contrast(struct contrast *c, const double *const *score, const double *coefficient, int curves, const uint8_t *label,
+                  const int *cluster, int64_t n, int clusters)
+{
+    double *placement = NEW_ARRAY(double, n), positives = 0;
+    for (int64_t i = 0; i < n; i++) positives += label[i];
+    *c = (struct contrast){0};
+    for (int k = 0; k < curves; k++) {
+        struct ranking r;
+        ranking_make(&r, score[k], label, n);
+        c->value += coefficient[k] * ranking_auc(&r, NULL);
+        add_placements(placement, &r, coefficient[k], positives, (double)n - positives);
+        ranking_free(&r);
+    }
+    c->deviation = sqrt(clustered_variance(placement, c->value, label, NULL, n, (int)n));
+    c->p = two_sided(c->value, c->deviation, &c->z);
+    c->patient_deviation = sqrt(clustered_variance(placement, c->value, label, cluster, n, clusters));
+    c->patient_p = two_sided(c->value, c->patient_deviation, &c->patient_z);
+    mem_free(placement);
+}
+
+void holm_adjust(double *p, int count)
+{
+    bool *done = NEW_ARRAY(bool, count);
+    double floor = 0;
+    int left = 0;
+    for (int i = 0; i < count; i++) left += !isnan(p[i]);
+    for (; left > 0; left--) {
+        int least = -1;
+        for (int i = 0; i < count; i++)
+            if (!done[i] && !isnan(p[i]) && (least < 0 || p[i] < p[least])) least = i;
+        floor = fmax(floor, fmin(1, p[least] * left));
+        p[least] = floor;
+        done[least] = true;
+    }
+    mem_free(done);
+}
+
+double mean_of(const double *value, int count)
+{
+    double sum = 0;
+    for (int i = 0; i < count; i++) sum += value[i];
+    return count ? sum / count : NAN;
+}
+
+double deviation_of(const double *value, int count)
+{
+    double mean = mean_of(value, count), sum = 0;
+    for (int i = 0; i < count; i++) sum += (value[i] - mean) * (value[i] - mean);
+    return count > 1 ? sqrt(sum / (count - 1)) : NAN;
+}
