@@ -152,7 +152,6 @@ static void note_programs(const struct grid *g, struct notes *notes)
 
 struct rankings { /* of one run */
     struct ranking covid, lesion[LESION_COUNT];
-    uint8_t *truth; /* (6, n) */
     bool lesions;
 };
 
@@ -160,21 +159,20 @@ static void rank_run(struct rankings *k, const struct run *r)
 {
     const struct predictions *p = &r->predictions;
     double *score = NEW_ARRAY(double, p->n);
-    k->truth = NEW_ARRAY(uint8_t, p->n * LOGIT_COUNT);
-    k->lesions = !isnan(p->probability[1]);
+    uint8_t *truth = NEW_ARRAY(uint8_t, p->n);
+    k->lesions = strcmp(r->method, "baseline") && !isnan(p->probability[1]); /* the baseline's other outputs were never trained */
     for (int q = 0; q < (k->lesions ? LOGIT_COUNT : 1); q++) {
-        uint8_t *truth = k->truth + q * p->n;
         for (int64_t i = 0; i < p->n; i++) score[i] = p->probability[i * LOGIT_COUNT + q], truth[i] = p->label[i * LOGIT_COUNT + q];
         ranking_make(q ? &k->lesion[q - 1] : &k->covid, score, truth, p->n);
     }
     mem_free(score);
+    mem_free(truth);
 }
 
 static void free_rankings(struct rankings *k)
 {
     ranking_free(&k->covid);
     for (int l = 0; l < LESION_COUNT; l++) ranking_free(&k->lesion[l]);
-    mem_free(k->truth);
 }
 
 static void quantities(double value[QUANTITY_COUNT], const struct rankings *k, const int *weight)

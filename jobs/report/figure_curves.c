@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "jobs/report/report.h"
 
-enum { POINTS = 201, PANEL = 250, PITCH = 322, ROW = 320, LEFT = 54, TOP = 34, COLUMNS = 3 };
+enum { POINTS = 101, PANEL = 250, PITCH = 322, ROW = 320, LEFT = 54, TOP = 34, COLUMNS = 3 };
 
 struct curves { /* of a cell: (POINTS) each */
     double roc[POINTS], roc_low[POINTS], roc_high[POINTS], pr[POINTS], pr_low[POINTS], pr_high[POINTS];

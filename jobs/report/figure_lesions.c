@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "jobs/report/report.h"
 
-enum { SIDE = 140, PITCH = 150, LEFT = 60, TOP = 58, BINS = 20 };
+enum { SIDE = 140, PITCH = 164, LEFT = 60, TOP = 58, BINS = 20 };
 static const int colours[] = {PLOT_BLUE, PLOT_VERMILLION}; /* negative, COVID */
 
 static double output(const struct predictions *p, int64_t i, int lesion) { return p->probability[i * LOGIT_COUNT + 1 + lesion]; }

@@ -19,9 +19,9 @@ static const char style[] =
     "th{border-bottom:1px solid #111;font-weight:bold}td:first-child,th:first-child,.l{text-align:left}tbody tr{border-bottom:1px solid #ccc}"
     "tr.group{border-top:1.5px solid #555}td.p{color:#444;font-style:italic}td.bold,b{font-weight:bold}small{font-size:11px;color:#333;display:block;white-space:nowrap}"
     ".num{white-space:nowrap}figure{margin:1em 0;break-inside:avoid}figcaption{font-size:13px;max-width:60em}svg{max-width:100%;height:auto}"
-    "p,li{max-width:62em}code{font-size:12px;overflow-wrap:anywhere}details{margin:.5em 0}summary{cursor:pointer}.scroll{overflow-x:auto}"
+    "p,li{max-width:62em}.prov table,.prov code{font-size:11px}code{font-size:12px;overflow-wrap:anywhere}details{margin:.5em 0}summary{cursor:pointer}.scroll{overflow-x:auto}"
     "@page{size:A4;margin:12mm}@media print{body{font-size:10pt;margin:0;max-width:none;padding:0}table{font-size:8pt;break-inside:auto}"
-    "tr{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}.prov table{font-size:6pt}.prov td,.prov th{padding:.1em .25em}}";
+    "tr{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}.prov table,.prov code{font-size:6pt}.prov td,.prov th{padding:.1em .25em}}";
 
 void html_add(struct text *html, const char *text) { xml_add(html, text); }
 
@@ -224,8 +224,7 @@ static void add_lesions(struct text *t, const struct report *r)
     bool head = false;
     for (int i = 0; i < r->grid.cells; i++) {
         const struct cell *c = &r->grid.cell[i];
-        if (!cell_usable(c) || isnan(c->run[0]->predictions.probability[1])) continue;
-        if (strcmp(c->method, "ladnn")) continue; /* the baseline's lesion outputs were never trained */
+        if (!cell_usable(c) || isnan(c->run[0]->predictions.probability[1]) || !strcmp(c->method, "baseline")) continue;
         if (!head) {
             text_add(t, "<h2>Lesions</h2>\n<p>AUC in percent of each lesion output over all test images, with how many images have the lesion (support). "
                         "A lesion that no test image has is n/a, never a number; with a handful of positives the interval says what the number is worth.</p>\n"

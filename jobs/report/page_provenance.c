@@ -50,7 +50,13 @@ static bool common(const struct run_list *l, const char *key, const char *value)
     return same;
 }
 
-/* Calls `add` for each line of `identity` that is common (or is not) to all runs. */
+/* What identity.txt adds to a run's row (or to the text above the table) beyond the columns. */
+static bool has_column(const char *key)
+{
+    return !strcmp(key, "model.backbone") || !strcmp(key, "model.method") || !strcmp(key, "train.seed") || !strcmp(key, "data sha256");
+}
+
+/* The lines of `identity` that are common to all runs, or those that are not. */
 static void for_lines(struct text *html, const struct run_list *l, const char *identity, bool wanted)
 {
     bool comma = false;
@@ -59,8 +65,8 @@ static void for_lines(struct text *html, const struct run_list *l, const char *i
         size_t length = strcspn(line, "\n");
         if (!equals || equals > line + length) continue;
         char *key = mem_format("%.*s", (int)(equals - line), line), *value = mem_format("%.*s", (int)(line + length - equals - 3), equals + 3);
-        char *shown = mem_format("%s%s = %.*s", comma ? "; " : "", key, strcmp(key, "data sha256") ? 80 : 12, value);
-        if (common(l, key, value) == wanted && strcmp(key, "model.backbone") && strcmp(key, "model.method") && strcmp(key, "train.seed")) {
+        char *shown = mem_format("%s%s = %s", comma ? "; " : "", key, value);
+        if (!has_column(key) && common(l, key, value) == wanted) {
             html_add(html, shown);
             comma = true;
         }

@@ -18,7 +18,7 @@ static double ratio(int64_t a, int64_t b) { return b ? (double)a / (double)b : N
 
 struct place {
     double score;
-    int64_t image;
+    int image;
 };
 
 static int by_falling_score(const void *a, const void *b)
@@ -31,12 +31,13 @@ static int by_falling_score(const void *a, const void *b)
 void ranking_make(struct ranking *r, const double *score, const uint8_t *label, int64_t n)
 {
     struct place *p = NEW_ARRAY(struct place, n);
-    *r = (struct ranking){.n = n, .order = NEW_ARRAY(int64_t, n), .block_end = NEW_ARRAY(uint8_t, n), .label = label};
-    for (int64_t i = 0; i < n; i++) p[i] = (struct place){score[i], i};
+    *r = (struct ranking){.n = (int)n, .image = NEW_ARRAY(int, n), .positive = NEW_ARRAY(uint8_t, n), .block_end = NEW_ARRAY(uint8_t, n)};
+    for (int i = 0; i < r->n; i++) p[i] = (struct place){score[i], i};
     if (n) qsort(p, (size_t)n, sizeof *p, by_falling_score);
-    for (int64_t i = 0; i < n; i++) {
-        r->order[i] = p[i].image;
-        r->block_end[i] = i + 1 == n || p[i + 1].score < p[i].score;
+    for (int i = 0; i < r->n; i++) {
+        r->image[i] = p[i].image;
+        r->positive[i] = label[p[i].image];
+        r->block_end[i] = i + 1 == r->n || p[i + 1].score < p[i].score;
         r->predicted += p[i].score >= 0.5;
     }
     mem_free(p);
@@ -44,29 +45,40 @@ void ranking_make(struct ranking *r, const double *score, const uint8_t *label, 
 
 void ranking_free(struct ranking *r)
 {
-    mem_free(r->order);
+    mem_free(r->image);
+    mem_free(r->positive);
     mem_free(r->block_end);
     *r = (struct ranking){0};
 }
 
 /* A walk from the highest score down; after each block of equal scores, how many lie at or above it. */
 struct walk {
-    int64_t at, positives, negatives;             /* so far */
-    int64_t block_positives, block_negatives;     /* of the last block */
+    int at;
+    int64_t positives, negatives;             /* so far */
+    int64_t block_positives, block_negatives; /* of the last block */
 };
 
-static bool next_block(struct walk *w, const struct ranking *r, const int *weight)
+/* No branch on the label: it would be guessed wrong every other time. */
+static inline bool next_block(struct walk *w, const struct ranking *r, const int *weight)
 {
-    if (w->at == r->n) return false;
-    w->block_positives = w->block_negatives = 0;
+    int positives = 0, all = 0, i = w->at;
+    if (i == r->n) return false;
     do {
-        int64_t image = r->order[w->at];
-        int64_t times = weight ? weight[image] : 1;
-        *(r->label[image] ? &w->block_positives : &w->block_negatives) += times;
-    } while (!r->block_end[w->at++]);
-    w->positives += w->block_positives;
-    w->negatives += w->block_negatives;
+        int times = weight ? weight[r->image[i]] : 1;
+        positives += times & -(int)r->positive[i];
+        all += times;
+    } while (!r->block_end[i++]);
+    w->at = i;
+    w->block_positives = positives;
+    w->block_negatives = all - positives;
+    w->positives += positives;
+    w->negatives += all - positives;
     return true;
+}
+
+static double area_of(int64_t twice, const struct walk *w)
+{
+    return w->positives && w->negatives ? (double)twice / 2 / ((double)w->positives * (double)w->negatives) : NAN;
 }
 
 double ranking_auc(const struct ranking *r, const int *weight)
@@ -74,34 +86,28 @@ double ranking_auc(const struct ranking *r, const int *weight)
     struct walk w = {0};
     int64_t twice = 0; /* pairs in which the negative lies lower, ties counted half */
     while (next_block(&w, r, weight)) twice += w.block_negatives * (2 * w.positives - w.block_positives);
-    return w.positives && w.negatives ? (double)twice / 2 / ((double)w.positives * (double)w.negatives) : NAN;
-}
-
-static double average_precision(const struct ranking *r, const int *weight)
-{
-    struct walk w = {0};
-    double sum = 0;
-    while (next_block(&w, r, weight))
-        if (w.block_positives) sum += (double)w.block_positives * ratio(w.positives, w.positives + w.negatives);
-    return w.positives ? sum / (double)w.positives : NAN;
+    return area_of(twice, &w);
 }
 
 void ranking_figures(double figure[FIGURE_COUNT], const struct ranking *r, const int *weight)
 {
-    int64_t tp = 0, fp = 0, positives = 0, negatives = 0;
-    for (int64_t i = 0; i < r->n; i++) {
-        int64_t image = r->order[i], times = weight ? weight[image] : 1;
-        if (r->label[image]) positives += times, tp += i < r->predicted ? times : 0;
-        else negatives += times, fp += i < r->predicted ? times : 0;
+    struct walk w = {0}, predicted = {0};
+    int64_t twice = 0;
+    double precisions = 0;
+    while (next_block(&w, r, weight)) {
+        twice += w.block_negatives * (2 * w.positives - w.block_positives);
+        if (w.block_positives) precisions += (double)w.block_positives * ratio(w.positives, w.positives + w.negatives);
+        if (w.at <= r->predicted) predicted = w;
     }
-    figure[FIGURE_SENSITIVITY] = ratio(tp, positives);
-    figure[FIGURE_SPECIFICITY] = ratio(negatives - fp, negatives);
+    int64_t tp = predicted.positives, fp = predicted.negatives;
+    figure[FIGURE_SENSITIVITY] = ratio(tp, w.positives);
+    figure[FIGURE_SPECIFICITY] = ratio(w.negatives - fp, w.negatives);
     figure[FIGURE_PRECISION] = ratio(tp, tp + fp);
-    figure[FIGURE_F1] = ratio(2 * tp, positives + tp + fp);
-    figure[FIGURE_ACCURACY] = ratio(tp + negatives - fp, positives + negatives);
+    figure[FIGURE_F1] = ratio(2 * tp, w.positives + tp + fp);
+    figure[FIGURE_ACCURACY] = ratio(tp + w.negatives - fp, w.positives + w.negatives);
     figure[FIGURE_AUC_HARD] = (figure[FIGURE_SENSITIVITY] + figure[FIGURE_SPECIFICITY]) / 2;
-    figure[FIGURE_AUC] = ranking_auc(r, weight);
-    figure[FIGURE_AP] = average_precision(r, weight);
+    figure[FIGURE_AUC] = area_of(twice, &w);
+    figure[FIGURE_AP] = w.positives ? precisions / (double)w.positives : NAN;
 }
 
 /* ---- curves ---- */
@@ -133,13 +139,10 @@ void ranking_curves(double *true_positive_rate, double *precision, int points, c
     struct walk all = {0};
     while (next_block(&all, r, weight)) {}
     bool defined = all.positives && all.negatives;
-    for (int g = 0; !defined && g < points; g++) {
-        if (true_positive_rate) true_positive_rate[g] = NAN;
-        if (precision) precision[g] = NAN;
-    }
+    for (int g = 0; !defined && g < points; g++) true_positive_rate[g] = precision[g] = NAN;
     if (!defined) return;
-    if (true_positive_rate) roc_points(true_positive_rate, points, r, weight, (double)all.positives, (double)all.negatives);
-    if (precision) precision_points(precision, points, r, weight, (double)all.positives);
+    roc_points(true_positive_rate, points, r, weight, (double)all.positives, (double)all.negatives);
+    precision_points(precision, points, r, weight, (double)all.positives);
 }
 
 /* ---- bootstrap ---- */
@@ -238,13 +241,10 @@ struct interval interval_bca(double *value, int count, double estimate, const do
 static void add_placements(double *placement, const struct ranking *r, double coefficient, double positives, double negatives)
 {
     struct walk w = {0};
-    for (int64_t from = 0; next_block(&w, r, NULL); from = w.at) {
+    for (int from = 0; next_block(&w, r, NULL); from = w.at) {
         double below = negatives - (double)w.negatives + (double)w.block_negatives / 2; /* negatives that lie lower */
         double above = (double)w.positives - (double)w.block_positives / 2;             /* positives that lie higher */
-        for (int64_t i = from; i < w.at; i++) {
-            int64_t image = r->order[i];
-            placement[image] += coefficient * (r->label[image] ? below / negatives : above / positives);
-        }
+        for (int i = from; i < w.at; i++) placement[r->image[i]] += coefficient * (r->positive[i] ? below / negatives : above / positives);
     }
 }
 

@@ -16,11 +16,10 @@ extern const char *const figure_names[FIGURE_COUNT];  /* "sensitivity", as in me
 extern const char *const figure_titles[FIGURE_COUNT]; /* "Sensitivity" */
 
 struct ranking { /* images by falling score, sorted once for all weightings */
-    int64_t n;
-    int64_t *order;     /* (n) images */
-    uint8_t *block_end; /* (n) 1: the next one's score is lower */
-    const uint8_t *label; /* (n) borrowed, by image */
-    int64_t predicted;  /* images at the front whose score is >= 0.5 */
+    int n;
+    int *image;                      /* (n) */
+    uint8_t *positive, *block_end;   /* (n) its label; 1: the next one's score is lower */
+    int predicted;                   /* places at the front whose score is >= 0.5 */
 };
 /* score (n) without NaN. */
 void ranking_make(struct ranking *r, const double *score, const uint8_t *label, int64_t n);
@@ -30,7 +29,7 @@ void ranking_free(struct ranking *r);
 void ranking_figures(double figure[FIGURE_COUNT], const struct ranking *r, const int *weight);
 double ranking_auc(const struct ranking *r, const int *weight);
 /* The ROC curve at rates 0, 1/(points-1) .. 1 (upper end of a vertical step, straight within ties), and the precision at these recalls
- * (of the first threshold that reaches it). NaN without both classes. Either may be NULL. */
+ * (of the first threshold that reaches it). NaN without both classes. */
 void ranking_curves(double *true_positive_rate, double *precision, int points, const struct ranking *r, const int *weight);
 
 /* ---- the patient-clustered bootstrap ---- */
