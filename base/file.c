@@ -79,30 +79,50 @@ static int write_all(int fd, const uint8_t *data, size_t bytes)
     return 0;
 }
 
-static int write_synced(const char *path, const void *data, size_t bytes, struct error *err)
+static int write_new(const char *path, const void *data, size_t bytes, bool sync, struct error *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) return fail(err, path, "create");
     int status = 0;
     if (write_all(fd, data, bytes))
         status = fail(err, path, "write");
-    else if (fsync(fd))
+    else if (sync && fsync(fd))
         status = fail(err, path, "sync");
     if (close(fd) && !status) status = fail(err, path, "close");
     return status;
 }
 
-int file_write_atomic(const char *path, const void *data, size_t bytes, struct error *err)
+int file_write_synced(const char *path, const void *data, size_t bytes, struct error *err)
+{
+    return write_new(path, data, bytes, true, err);
+}
+
+static int rename_over(const char *from, const char *to, struct error *err)
+{
+    return rename(from, to) ? error_set(err, "%s: cannot rename to %s: %s", from, to, strerror(errno)) : 0;
+}
+
+static int replace(const char *path, const void *data, size_t bytes, bool sync, struct error *err)
 {
     struct stat info;
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
         return error_set(err, "%s: is not a regular file; it is not replaced", path);
     char *temporary = mem_format("%s.tmp-%ld", path, (long)getpid());
-    int status = write_synced(temporary, data, bytes, err);
-    if (!status) status = file_rename(temporary, path, err);
+    int status = write_new(temporary, data, bytes, sync, err);
+    if (!status) status = sync ? file_rename(temporary, path, err) : rename_over(temporary, path, err);
     if (status) unlink(temporary);
     mem_free(temporary);
     return status;
+}
+
+int file_write_atomic(const char *path, const void *data, size_t bytes, struct error *err)
+{
+    return replace(path, data, bytes, true, err);
+}
+
+int file_write_unsynced(const char *path, const void *data, size_t bytes, struct error *err)
+{
+    return replace(path, data, bytes, false, err);
 }
 
 int file_sync(const char *path, struct error *err)
@@ -117,10 +137,7 @@ int file_sync(const char *path, struct error *err)
 
 int file_rename(const char *from, const char *to, struct error *err)
 {
-    if (rename(from, to)) {
-        int code = errno;
-        return error_set(err, "%s: cannot rename to %s: %s", from, to, strerror(code));
-    }
+    if (rename_over(from, to, err)) return -1;
     const char *base = path_base(to);
     char *folder = base == to ? mem_string(".") : mem_format("%.*s", (int)(base - to), to);
     int status = file_sync(folder, err);

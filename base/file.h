@@ -11,6 +11,11 @@
 int file_read(uint8_t **data, size_t *bytes, const char *path, struct error *err);
 /* Writes path.tmp-PID, fsyncs it, renames it to path, fsyncs the folder. On failure nothing of `path` has changed. */
 int file_write_atomic(const char *path, const void *data, size_t bytes, struct error *err);
+/* The same without syncing: readers see the old content or the new one, but after a crash of the machine it may be neither. For what is
+ * written often, or can be made again. */
+int file_write_unsynced(const char *path, const void *data, size_t bytes, struct error *err);
+/* Writes and fsyncs `path` itself: for who renames it later. On failure a part of it may stand there. */
+int file_write_synced(const char *path, const void *data, size_t bytes, struct error *err);
 /* All `bytes` at `offset`, past interruptions; -1 with err, which names `path` and the cause. */
 int file_pread(int fd, void *data, size_t bytes, uint64_t offset, const char *path, struct error *err);
 int file_pwrite(int fd, const void *data, size_t bytes, uint64_t offset, const char *path, struct error *err);

@@ -185,6 +185,19 @@ struct settings *settings_open(const struct command *command)
     return s;
 }
 
+struct settings *settings_copy(const struct settings *from)
+{
+    struct settings *s = NEW(struct settings);
+    *s = *from;
+    s->values = NEW_ARRAY(struct value, s->count);
+    for (int i = 0; i < s->count; i++) {
+        s->values[i] = from->values[i];
+        s->values[i].text = mem_string(from->values[i].text);
+        s->values[i].origin = mem_string(from->values[i].origin);
+    }
+    return s;
+}
+
 void settings_close(struct settings *s)
 {
     if (!s) return;

@@ -11,6 +11,7 @@
 #define BASE_SETTINGS_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/config_tree.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -41,9 +42,12 @@ struct command {
 };
 
 struct settings *settings_open(const struct command *command);
+struct settings *settings_copy(const struct settings *s);
 void settings_close(struct settings *s); /* NULL is fine */
 /* Reads a libconfig file; @include is refused (give --config several times). Not collective. */
 int settings_read_file(struct settings *s, const char *path, struct error *err);
+/* The same for one group of a file that holds more than settings: `group` is named after a group of the table. */
+int settings_read_group(struct settings *s, const struct config_node *group, const char *path, struct error *err);
 /* Reads argv[1..]; handles --config, --set, --help (prints, *help = true). A bool option may stand without a value. */
 int settings_read_arguments(struct settings *s, int argc, char **argv, bool *help, struct error *err);
 /* key=value from text; origin is printed in errors ("--set", "file.cfg:12"). */

@@ -121,6 +121,14 @@ foreach(pair CUDA:CUDART_LIBRARY cuDNN:CUDNN_LIBRARY NCCL:NCCL_LIBRARY)
   endif()
 endforeach()
 
+# Used by tests alone, which start it themselves.
+execute_process(COMMAND bash ${CMAKE_SOURCE_DIR}/tests/slurm/cluster.sh possible RESULT_VARIABLE SLURM_STATUS OUTPUT_VARIABLE SLURM_VERSION
+  OUTPUT_STRIP_TRAILING_WHITESPACE)
+if(SLURM_STATUS EQUAL 0)
+  set(LADNN_HAVE_SLURM TRUE)
+endif()
+ladnn_row(Slurm    FALSE "${LADNN_HAVE_SLURM}" "${SLURM_VERSION}" "${apt} slurm-wlm munge: tests/slurm tries a real one on this machine")
+
 message(STATUS "What this build found:${LADNN_TABLE}\n")
 if(LADNN_MISSING)
   message(FATAL_ERROR "missing:${LADNN_MISSING} (see the table above for how to get each)")

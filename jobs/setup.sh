@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Makes sure that what the build needs is there: installs Debian's packages where it may, else says exactly what is missing.
-# Usage: jobs/setup.sh [build|test]   (test adds what the tests compare with: clang, PyTorch, h5py, scikit-learn)
+# Usage: jobs/setup.sh [build|test]   (test adds what the tests compare with: clang, PyTorch, h5py, scikit-learn,
+# and a Slurm that the tests start themselves)
 set -euo pipefail
 
 packages=(gcc g++ cmake ninja-build pkg-config libopenmpi-dev openmpi-bin libhdf5-dev libconfig-dev libpng-dev
   libjpeg62-turbo-dev zlib1g-dev libdeflate-dev libtiff-dev libdcmtk-dev libcairo2-dev libdnnl-dev)
 if [ "${1:-build}" = test ]; then
-  packages+=(clang libomp-dev hdf5-tools procps python3 python3-numpy python3-h5py python3-pil python3-sklearn python3-pydicom)
+  packages+=(clang libomp-dev hdf5-tools procps python3 python3-numpy python3-h5py python3-pil python3-sklearn python3-pydicom
+    slurm-wlm munge)
 fi
 
 if ! command -v dpkg-query >/dev/null; then

@@ -153,15 +153,17 @@ static int write_folder(const char *temporary, const struct tensor_entry *entrie
 }
 
 int checkpoint_write(const char *run, int64_t step, int keep, const struct tensor_entry *entries, int count,
-                     const struct tensor_attribute *attributes, int attribute_count, struct error *err)
+                     const struct tensor_attribute *attributes, int attribute_count, struct fence *fence, struct error *err)
 {
     ASSERT(keep >= 1 && step >= 0);
     char *folder = path_join(run, "checkpoints");
     bool fresh = !path_exists(folder);
     char *temporary = mem_format("%s/%swrite-%" PRId64 "-%ld", folder, TEMPORARY, step, (long)getpid());
-    int status = folder_create(folder, err);
+    int status = fence_check(fence, err);
+    if (!status) status = folder_create(folder, err);
     if (!status && fresh) status = file_sync(run, err);
     if (!status) status = write_folder(temporary, entries, count, attributes, attribute_count, err);
+    if (!status) status = fence_check(fence, err);
     if (!status) status = put_in_place(folder, temporary, step, err);
     if (status)
         folder_remove(temporary, NULL);

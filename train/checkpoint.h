@@ -8,10 +8,12 @@
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 #include "io/tensor_file.h"
+#include "train/fence.h"
 
-/* Rank 0 only. keep >= 1 counts this one; checkpoints of later steps are never removed. */
+/* Rank 0 only. keep >= 1 counts this one; checkpoints of later steps are never removed. The fence (NULL: none) is looked at before anything is
+ * written and before it takes its place. */
 int checkpoint_write(const char *run, int64_t step, int keep, const struct tensor_entry *entries, int count,
-                     const struct tensor_attribute *attributes, int attribute_count, struct error *err);
+                     const struct tensor_attribute *attributes, int attribute_count, struct fence *fence, struct error *err);
 /* Path of the newest whole checkpoint's state.h5 in *path (mem_free) and its step, or *path = NULL when there is none.
  * Every byte of it has been checked. Each damaged one adds a line to *damaged (caller: text_free). Leftover temporary folders
  * are removed. Rank 0 only. -1 only when the folder cannot be read. */

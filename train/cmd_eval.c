@@ -78,7 +78,7 @@ static int report(const struct eval *v, const struct evaluation *e, struct error
     bool finished;
     loss_probabilities(p, e->logits, (int)e->count, &v->c.loss);
     int rc = print_metrics(v, p, e, err);
-    struct run_folder *folder = !rc && *out ? run_folder_open(out, "ladnn eval\n", false, &finished, err) : NULL;
+    struct run_folder *folder = !rc && *out ? run_folder_open(out, "ladnn eval\n", &(struct run_opening){0}, &finished, err) : NULL;
     if (!rc && *out) rc = folder ? run_write_predictions(folder, v->data, v->split, p, err) : -1;
     run_folder_close(folder);
     mem_free(p);

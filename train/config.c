@@ -54,6 +54,9 @@ static void read_run(struct train_config *c, const struct settings *s)
     c->capture = settings_bool(s, "train.capture");
     c->resume = settings_bool(s, "train.resume");
     c->overwrite = settings_bool(s, "train.overwrite");
+    c->take_over = settings_bool(s, "train.take_over");
+    c->take_over_s = settings_float(s, "train.take_over_s");
+    c->lead_s = settings_float(s, "train.lead_s");
     c->time_limit_s = settings_float(s, "train.time_limit_s");
     c->checkpoint_every_s = settings_float(s, "train.checkpoint_every_s");
 }

@@ -17,17 +17,23 @@ static bool out_of_time(const struct trainer *t)
 }
 
 /* Rank 0's clock decides for all, so that the ranks agree. */
-static bool checkpoint_due(struct trainer *t)
+static bool checkpoint_due(const struct trainer *t)
 {
-    bool due = t->run && t->c.checkpoint_every_s > 0 && clock_s() - t->saved_s >= t->c.checkpoint_every_s;
-    return comm_any(t->comm, due, "agreeing on a checkpoint");
+    return t->run && t->c.checkpoint_every_s > 0 && clock_s() - t->saved_s >= t->c.checkpoint_every_s;
 }
 
-static void record_step(struct trainer *t, const struct loss_sums *loss, double norm)
+static int record_line(struct trainer *t, struct text *line, struct error *err)
+{
+    t->at.record_bytes = run_record_add(t->run, line->data, err);
+    text_free(line);
+    return t->at.record_bytes < 0 ? -1 : 0;
+}
+
+static int record_step(struct trainer *t, const struct loss_sums *loss, double norm, struct error *err)
 {
     struct text line = {0};
     struct json j;
-    if (!t->run) return;
+    if (!t->run) return 0;
     json_open(&j, &line, false);
     json_object(&j, NULL);
     json_string(&j, "type", "step");
@@ -37,8 +43,7 @@ static void record_step(struct trainer *t, const struct loss_sums *loss, double 
     json_number(&j, "covid_loss", loss->covid / t->pass.total_images);
     json_number(&j, "gradient_norm", norm);
     json_end_object(&j);
-    t->at.record_bytes = run_record_add(t->run, line.data);
-    text_free(&line);
+    return record_line(t, &line, err);
 }
 
 static void show_progress(struct trainer *t, struct progress *p, double loss, double started_s, int64_t images_before)
@@ -50,6 +55,21 @@ static void show_progress(struct trainer *t, struct progress *p, double loss, do
                     100 * t->comm_s / spent);
 }
 
+/* Between two steps: what any rank wants. `rc` and err: of writing the step down. *stop: all ranks agreed to end here; a checkpoint has
+ * been written. */
+static int agree(struct trainer *t, int rc, bool *stop, struct error *err)
+{
+    enum { FAIL, STOP, SAVE, WISHES };
+    bool measure = pace_wants_save(t);
+    double any[WISHES] = {[FAIL] = rc != 0, [STOP] = stop_asked() || out_of_time(t), [SAVE] = measure || checkpoint_due(t)};
+    comm_max_double(t->comm, any, WISHES, "agreeing on a stop");
+    *stop = any[STOP] > 0;
+    if (any[FAIL] > 0) return comm_agree(t->comm, rc, err, "writing the record");
+    if ((any[STOP] > 0 || any[SAVE] > 0) && trainer_save(t, err)) return -1;
+    if (measure) pace_judge_lead(t);
+    return 0;
+}
+
 /* The rest of an epoch. *stop: all ranks agreed to end here; a checkpoint has been written. */
 static int train_epoch(struct trainer *t, bool *stop, struct error *err)
 {
@@ -58,6 +78,7 @@ static int train_epoch(struct trainer *t, bool *stop, struct error *err)
     int64_t images_before = t->at.images;
     t->data_s = t->compute_s = t->comm_s = 0;
     train_start_epoch(t);
+    pace_start_epoch(&t->pace);
     progress_start(&progress, t->batches, "epoch %d/%d", t->at.epoch + 1, t->c.epochs);
     while (t->at.batch < t->batches) {
         struct loss_sums loss;
@@ -65,10 +86,11 @@ static int train_epoch(struct trainer *t, bool *stop, struct error *err)
         if (train_step(t, &loss, &norm, err)) return -1;
         if (!t->stepped) log_info("first step done %.1f s after the start", clock_s() - t->started_s);
         t->stepped = true;
-        record_step(t, &loss, norm);
+        pace_step(&t->pace);
+        int rc = record_step(t, &loss, norm, err);
+        trainer_tell_sometimes(t);
         show_progress(t, &progress, loss.loss, started_s, images_before);
-        *stop = comm_any(t->comm, stop_asked() || out_of_time(t), "agreeing on a stop");
-        if ((*stop || checkpoint_due(t)) && trainer_save(t, err)) return -1;
+        if (agree(t, rc, stop, err)) return -1;
         if (*stop) break;
     }
     progress_end(&progress);
@@ -77,7 +99,7 @@ static int train_epoch(struct trainer *t, bool *stop, struct error *err)
 
 static int save_best(struct trainer *t, const struct evaluation *e, struct error *err)
 {
-    char epoch[16], covid[32], *path;
+    char epoch[16], covid[32], *draft;
     int rc = 0;
     if (t->at.best_epoch >= 0 && !(e->covid < t->at.best_covid)) return 0;
     t->at.best_epoch = t->at.epoch;
@@ -88,14 +110,15 @@ static int save_best(struct trainer *t, const struct evaluation *e, struct error
         struct tensor_attribute a[] = {{"backbone", t->graph->backbone}, {"epoch", epoch}, {"val_covid_loss", covid},
                                        {"version", LADNN_VERSION},
                                        {"notice", dataset_notice(t->data)}};
-        path = run_folder_file(t->run, "best.h5");
-        rc = weights_save(t->net, t->graph, path, a, sizeof a / sizeof *a, err);
-        mem_free(path);
+        draft = run_folder_draft(t->run, "best.h5");
+        rc = fence_check(run_folder_fence(t->run), err) || weights_save(t->net, t->graph, draft, a, sizeof a / sizeof *a, err) ? -1 : 0;
+        if (!rc) rc = run_folder_publish(t->run, "best.h5", err);
+        mem_free(draft);
     }
     return comm_agree(t->comm, rc, err, "writing the best weights");
 }
 
-static void record_epoch(struct trainer *t, const struct evaluation *e, double seconds)
+static int record_epoch(struct trainer *t, const struct evaluation *e, double seconds, struct error *err)
 {
     struct text line = {0};
     struct json j;
@@ -104,7 +127,7 @@ static void record_epoch(struct trainer *t, const struct evaluation *e, double s
     log_info("epoch %d/%d: train loss %.4f, val loss %.4f, val COVID loss %.4f%s, %.1f s (%.1f img/s; data %.1f compute %.1f comm %.1f s)",
              t->at.epoch + 1, t->c.epochs, train_loss, e->loss, e->covid, t->at.best_epoch == t->at.epoch ? " (best)" : "",
              seconds, spent > 0 ? (double)t->at.images / spent : 0, t->data_s, t->compute_s, t->comm_s);
-    if (!t->run) return;
+    if (!t->run) return 0;
     json_open(&j, &line, false);
     json_object(&j, NULL);
     json_string(&j, "type", "epoch");
@@ -121,8 +144,7 @@ static void record_epoch(struct trainer *t, const struct evaluation *e, double s
     json_number(&j, "compute_s", t->compute_s);
     json_number(&j, "comm_s", t->comm_s);
     json_end_object(&j);
-    t->at.record_bytes = run_record_add(t->run, line.data);
-    text_free(&line);
+    return record_line(t, &line, err);
 }
 
 /* he2020: adds this epoch's test probabilities to the vote. */
@@ -145,6 +167,7 @@ static int vote(struct trainer *t, struct error *err)
 static int end_epoch(struct trainer *t, double started_s, struct error *err)
 {
     struct evaluation e;
+    double trained_s = clock_s();
     if (evaluate_split(&e, t->data, SPLIT_VAL, t->net, &t->c, t->comm, err)) return -1;
     mem_free(e.logits);
     if (!isfinite(e.loss) || !isfinite(e.covid)) { /* the same on all ranks */
@@ -152,12 +175,16 @@ static int end_epoch(struct trainer *t, double started_s, struct error *err)
         return error_hint(err, "lower optim.lr, or set optim.clip_norm");
     }
     if (save_best(t, &e, err) || vote(t, err)) return -1;
-    record_epoch(t, &e, clock_s() - started_s);
+    if (comm_agree(t->comm, record_epoch(t, &e, clock_s() - started_s, err), err, "writing the record")) return -1;
+    double train_loss = t->at.loss_sum / (double)t->at.images;
     t->at.epoch++;
     t->at.batch = 0;
     t->at.images = 0;
     t->at.loss_sum = t->at.covid_sum = 0;
-    return trainer_save(t, err);
+    int rc = trainer_save(t, err);
+    pace_end_epoch(&t->pace, clock_s() - trained_s, train_loss);
+    if (!rc) pace_judge_lead(t);
+    return rc;
 }
 
 /* ---- the test ---- */
@@ -165,7 +192,6 @@ static int write_metrics(struct trainer *t, const struct run_metrics *m, struct 
 {
     struct text out = {0};
     struct json j;
-    char *path = run_folder_file(t->run, "metrics.json");
     json_open(&j, &out, true);
     json_object(&j, NULL);
     json_string(&j, "notice", dataset_notice(t->data));
@@ -179,9 +205,8 @@ static int write_metrics(struct trainer *t, const struct run_metrics *m, struct 
     metrics_json(&j, m);
     json_end_object(&j);
     text_add(&out, "\n");
-    int rc = file_write_atomic(path, out.data, out.length, err);
+    int rc = run_folder_write(t->run, "metrics.json", &out, err);
     text_free(&out);
-    mem_free(path);
     return rc;
 }
 
@@ -232,20 +257,37 @@ static int test(struct trainer *t, struct error *err)
     return comm_agree(t->comm, rc, err, "writing the results");
 }
 
-int trainer_run(struct trainer *t, enum train_end *end, struct error *err)
+/* To the last epoch and the test, or to an agreed stop. */
+static int run_epochs(struct trainer *t, enum train_end *end, struct error *err)
 {
     bool stop = false;
-    *end = TRAIN_WAS_FINISHED;
-    if (!t->net) return 0;
-    while (t->at.epoch < t->c.epochs) {
+    while (t->at.epoch < t->c.epochs && !stop) {
         double started_s = clock_s();
         if (train_epoch(t, &stop, err)) return -1;
-        if (stop) {
-            *end = TRAIN_STOPPED;
-            return 0;
-        }
+        if (stop) break;
         if (end_epoch(t, started_s, err)) return -1;
+        trainer_tell_sometimes(t);
+        stop = comm_any(t->comm, stop_asked() || out_of_time(t), "agreeing on a stop"); /* its checkpoint has just been written */
     }
-    *end = TRAIN_FINISHED;
-    return test(t, err);
+    *end = stop ? TRAIN_STOPPED : TRAIN_FINISHED;
+    return stop ? 0 : test(t, err);
+}
+
+static const char *why_stopped(const struct trainer *t)
+{
+    if (*stop_reason()) return stop_reason();
+    return t->c.max_steps > 0 && t->at.step >= t->c.max_steps ? "train.max_steps" : out_of_time(t) ? "train.time_limit_s" : "signal to another rank";
+}
+
+int trainer_run(struct trainer *t, enum train_end *end, struct error *err)
+{
+    *end = TRAIN_WAS_FINISHED;
+    int rc = t->net ? run_epochs(t, end, err) : 0;
+    if (rc)
+        trainer_tell_failure(t, err);
+    else if (*end == TRAIN_STOPPED)
+        trainer_tell(t, RUN_STOPPED, why_stopped(t));
+    else
+        trainer_tell(t, RUN_FINISHED, NULL);
+    return rc;
 }

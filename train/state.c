@@ -222,7 +222,8 @@ static int save_on_rank_0(struct trainer *t, struct error *err)
     position_write(text, attribute, t);
     attribute[POSITION_FIELDS] = (struct tensor_attribute){"backbone", t->graph->backbone};
     attribute[POSITION_FIELDS + 1] = (struct tensor_attribute){"version", LADNN_VERSION};
-    int rc = checkpoint_write(t->c.out, t->at.step, t->c.checkpoint_keep, l.entry, l.count, attribute, POSITION_FIELDS + 2, err);
+    int rc = checkpoint_write(t->c.out, t->at.step, t->c.checkpoint_keep, l.entry, l.count, attribute, POSITION_FIELDS + 2,
+                              run_folder_fence(t->run), err);
     list_free(&l);
     mem_free(running);
     return rc;
@@ -234,7 +235,8 @@ int trainer_save(struct trainer *t, struct error *err)
     int rc = t->run ? save_on_rank_0(t, err) : 0;
     rc = comm_agree(t->comm, rc, err, "writing a checkpoint");
     t->saved_s = clock_s();
-    if (!rc) log_debug("checkpoint at step %" PRId64 " in %.2f s", t->at.step, t->saved_s - start);
+    t->pace.save_s = t->saved_s - start;
+    if (!rc) log_debug("checkpoint at step %" PRId64 " in %.2f s", t->at.step, t->pace.save_s);
     return rc;
 }
 

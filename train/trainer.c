@@ -14,6 +14,7 @@
 #include "base/threads.h"
 #include "io/load/sampler.h"
 #include "models/init.h"
+#include "train/identity.h"
 
 static int open_data(struct trainer *t, struct error *err)
 {
@@ -89,22 +90,35 @@ static int compare_ranks(struct trainer *t, const struct text *identity, struct 
     return comm_agree(t->comm, rc, err, "comparing the ranks' settings");
 }
 
+/* A rank that waits for another has limited patience (dist.timeout_s), so rank 0 says again and again that it is still waiting. */
+static const char WAITING[] = "waiting for the run folder";
+static void still_waiting(void *comm) { comm_any(comm, true, WAITING); }
+
+static int open_folder(struct trainer *t, const char *identity, bool *finished, struct error *err)
+{
+    struct run_opening how = {.overwrite = t->c.overwrite, .take_over = t->c.take_over, .take_over_s = t->c.take_over_s,
+                              .waiting = still_waiting, .context = t->comm};
+    if (comm_rank(t->comm) == 0) {
+        t->run = run_folder_open(t->c.out, identity, &how, finished, err);
+        comm_any(t->comm, false, WAITING);
+        return t->run ? 0 : -1;
+    }
+    while (comm_any(t->comm, false, WAITING)) continue;
+    return 0;
+}
+
 static int open_run(struct trainer *t, bool *finished, struct error *err)
 {
     struct text identity = {0};
     uint8_t digest[32];
     char hex[65];
-    int rc = 0;
-    train_config_identity(t->settings, &identity);
     dataset_hash(t->data, digest);
     hash_hex(hex, digest);
-    text_add(&identity, "data sha256 = %s\n", hex);
-    rc = compare_ranks(t, &identity, err);
-    if (!rc && comm_rank(t->comm) == 0) {
-        t->run = run_folder_open(t->c.out, identity.data, t->c.overwrite, finished, err);
-        rc = t->run ? 0 : -1;
-    }
+    int rc = comm_agree(t->comm, run_identity_of(t->settings, hex, &identity, err), err, "telling what this run is");
+    if (!rc) rc = compare_ranks(t, &identity, err);
+    if (!rc) rc = open_folder(t, identity.data, finished, err);
     text_free(&identity);
+    if (!rc && t->run && !*finished) trainer_tell(t, RUN_RUNNING, NULL);
     return comm_agree(t->comm, rc, err, "opening the run folder");
 }
 
@@ -114,7 +128,7 @@ static int write_config(struct trainer *t, struct error *err)
     struct text out = {0};
     struct error ignored;
     uint8_t digest[32];
-    char hex[65] = "unknown", now[32], device[400], *name = run_folder_file(t->run, "config.cfg");
+    char hex[65] = "unknown", now[32], device[400];
     clock_iso8601(now, sizeof now);
     text_add(&out, "// ladnn %s, %s. Research use only: not for diagnosis.%s\n", LADNN_VERSION, now,
              dataset_synthetic(t->data) ? " SYNTHETIC data." : "");
@@ -127,13 +141,12 @@ static int write_config(struct trainer *t, struct error *err)
     text_add(&out, "// data %s sha256 %s, %d shards\n// ranks %d, threads of rank 0: %d\n", dataset_name(t->data), hex,
              dataset_shard_count(t->data), comm_size(t->comm), omp_get_max_threads());
     settings_write(t->settings, &out);
-    int rc = file_write_atomic(name, out.data, out.length, err);
+    int rc = run_folder_write(t->run, "config.cfg", &out, err);
     text_free(&out);
-    mem_free(name);
     return rc;
 }
 
-static void record_start(struct trainer *t)
+static int record_start(struct trainer *t, struct error *err)
 {
     struct text line = {0};
     struct json j;
@@ -150,8 +163,9 @@ static void record_start(struct trainer *t)
     json_int(&j, "val_images", dataset_count(t->data, SPLIT_VAL));
     json_int(&j, "test_images", dataset_count(t->data, SPLIT_TEST));
     json_end_object(&j);
-    t->at.record_bytes = run_record_add(t->run, line.data);
+    t->at.record_bytes = run_record_add(t->run, line.data, err);
     text_free(&line);
+    return t->at.record_bytes < 0 ? -1 : 0;
 }
 
 static int begin(struct trainer *t, struct error *err)
@@ -164,34 +178,15 @@ static int begin(struct trainer *t, struct error *err)
     int rc = 0;
     if (t->run && !t->c.resume) { /* else a later run would continue from what this one leaves behind */
         char *checkpoints = run_folder_file(t->run, "checkpoints");
-        rc = folder_remove(checkpoints, err);
+        rc = fence_check(run_folder_fence(t->run), err) || folder_remove(checkpoints, err) ? -1 : 0;
         mem_free(checkpoints);
     }
     if (t->run && !rc) {
         rc = run_record_rewind(t->run, restored ? t->at.record_bytes : 0, err);
-        if (!rc && !restored) record_start(t);
+        if (!rc && !restored) rc = record_start(t, err);
         if (!rc) rc = write_config(t, err);
     }
     return comm_agree(t->comm, rc, err, "starting the run record");
-}
-
-/* A finished run is the one asked for only when it has as many epochs. */
-static int check_finished_epochs(const struct trainer *t, struct error *err)
-{
-    char *name = run_folder_file(t->run, "metrics.json");
-    uint8_t *text;
-    size_t bytes;
-    int epochs = -1, rc = file_read(&text, &bytes, name, err);
-    const char *at = rc ? NULL : strstr((char *)text, "\"epochs\":");
-    if (at) epochs = atoi(at + strlen("\"epochs\":"));
-    if (!rc && epochs < 0) rc = error_set(err, "%s: not the result of a run", name);
-    if (!rc && epochs != t->c.epochs) {
-        rc = error_set(err, "%s: finished with %d epochs, train.epochs is %d", t->c.out, epochs, t->c.epochs);
-        error_hint(err, "choose another --out, or --overwrite to begin anew");
-    }
-    mem_free(text);
-    mem_free(name);
-    return rc;
 }
 
 static int check_paths(const struct train_config *c, struct error *err)
@@ -218,7 +213,7 @@ static int open_parts(struct trainer *t, struct error *err)
     if (open_run(t, &finished, err)) return -1;
     if (comm_any(t->comm, finished, "looking for an earlier result")) {
         t->at.epoch = t->c.epochs; /* nothing to do: trainer_run says so */
-        return comm_agree(t->comm, t->run ? check_finished_epochs(t, err) : 0, err, "looking at an earlier result");
+        return comm_agree(t->comm, t->run ? run_finished(t->c.out, t->c.epochs, &finished, err) : 0, err, "looking at an earlier result");
     }
     omp_set_num_threads(threads);
     if (comm_agree(t->comm, t->c.ops->attach(comm_local_rank(t->comm), err), err, "taking the accelerators")) return -1;
@@ -248,7 +243,9 @@ struct trainer *trainer_open(const struct settings *s, struct comm *comm, struct
     t->settings = s;
     t->comm = comm;
     t->started_s = t->saved_s = clock_s();
+    pace_start(&t->pace);
     if (train_config_read(&t->c, s, err) || check_paths(&t->c, err) || open_parts(t, err)) {
+        trainer_tell_failure(t, err);
         trainer_close(t);
         return NULL;
     }

@@ -13,6 +13,7 @@
 #include "models/network.h"
 #include "train/config.h"
 #include "train/metrics.h"
+#include "train/pace.h"
 #include "train/reduce.h"
 #include "train/resident.h"
 #include "train/run_folder.h"
@@ -53,6 +54,7 @@ struct trainer {
     double *vote_sum;       /* (test images, 6) on rank 0 */
     double data_s, compute_s, comm_s, started_s, saved_s;
     bool stepped; /* since the start of this process */
+    struct pace pace;
 };
 
 /* Collective. Opens data, network, optimiser, run folder; continues from a checkpoint or initialises. */

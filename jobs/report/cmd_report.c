@@ -13,18 +13,28 @@
 
 static const double PNG_SCALE = 2; /* pixels per CSS pixel: 192 dpi */
 
-char *report_file_part(const char *label)
+/* Letters, digits, . _ -; others become _. */
+static void make_file_name(char *name)
 {
-    char *part = mem_string(*label ? label : "unnamed");
-    for (char *c = part; *c; c++)
+    for (char *c = name; *c; c++)
         if (!isalnum((unsigned char)*c) && !strchr("._-", *c)) *c = '_';
-    return part;
 }
 
-void report_add_picture(struct report *r, const char *name, const char *heading, const char *caption, struct plot *plot)
+static bool is_synthetic(const struct report *r, const char *dataset)
 {
+    for (int i = 0; i < r->runs.count; i++)
+        if (r->runs.run[i].predictions.synthetic && !strcmp(r->runs.run[i].dataset, dataset)) return true;
+    return false;
+}
+
+void report_add_picture(struct report *r, const char *kind, const char *dataset, const char *heading, const char *caption, struct plot *plot)
+{
+    char *name = mem_format("%s-%s", kind, dataset);
+    make_file_name(name);
+    plot_text(plot, plot_width(plot) - 4, plot_height(plot) - 4, is_synthetic(r, dataset) ? "SYNTHETIC data; research use only" : "research use only", 9,
+              PLOT_END, PLOT_GREY, false, false);
     r->picture = mem_grow(r->picture, (size_t)r->pictures * sizeof *r->picture, ((size_t)r->pictures + 1) * sizeof *r->picture);
-    r->picture[r->pictures++] = (struct picture){mem_string(name), mem_string(heading), mem_string(caption), plot};
+    r->picture[r->pictures++] = (struct picture){name, mem_string(heading), mem_string(caption), plot};
 }
 
 static int write_picture(const struct picture *p, const char *out, bool png, struct error *err)
@@ -67,9 +77,9 @@ static void say(const struct report *r, const char *out, double seconds)
 {
     int finished = 0, cells = 0;
     for (int i = 0; i < r->runs.count; i++) finished += !r->runs.run[i].reason;
-    for (int i = 0; i < r->grid.cells; i++) cells += cell_usable(&r->grid.cell[i]);
+    for (int i = 0; i < r->study.cells; i++) cells += cell_usable(&r->study.cell[i]);
     for (int i = 0; i < r->notes.count; i++) log_warn("%s", r->notes.line[i]);
-    log_info("%d of %d runs finished, %d of %d cells with figures%s", finished, r->runs.count, cells, r->grid.cells, r->synthetic ? " (SYNTHETIC data)" : "");
+    log_info("%d of %d runs finished, %d of %d cells with figures%s", finished, r->runs.count, cells, r->study.cells, r->synthetic ? " (SYNTHETIC data)" : "");
     log_info("%s/report.html written in %.1f s (research use only)", out, seconds);
 }
 
@@ -83,7 +93,7 @@ static void close_report(struct report *r)
     }
     mem_free(r->picture);
     data_free(&r->data);
-    grid_free(&r->grid);
+    study_free(&r->study);
     run_list_free(&r->runs);
     notes_free(&r->notes);
 }
@@ -110,8 +120,8 @@ static int run(struct settings *s, struct error *err)
     if (!rc) rc = check_finished(&r, err);
     if (!rc) {
         for (int i = 0; i < r.runs.count; i++) r.synthetic = r.synthetic || r.runs.run[i].predictions.synthetic;
-        grid_make(&r.grid, &r.runs, r.seed, &r.notes);
-        data_find(&r.data, &r.grid, &r.runs, settings_string(s, "report.data"));
+        study_make(&r.study, &r.runs, r.seed, &r.notes);
+        data_find(&r.data, &r.study, &r.runs, settings_string(s, "report.data"));
         draw(&r);
         rc = write_all(&r, out, png, err);
     }

@@ -8,7 +8,7 @@
 #include "base/memory.h"
 
 /* The hash under which a label's figures stand, or NULL. */
-static const char *hash_of_label(const struct grid *g, const char *label)
+static const char *hash_of_label(const struct study *g, const char *label)
 {
     for (int i = 0; i < g->cells; i++)
         if (cell_usable(&g->cell[i]) && !strcmp(g->cell[i].dataset, label)) return g->cell[i].run[0]->data_hash;
@@ -59,7 +59,7 @@ static void try_folders(struct data_used *d, const char *folders)
     }
 }
 
-void data_find(struct data_list *l, const struct grid *g, const struct run_list *runs, const char *folders)
+void data_find(struct data_list *l, const struct study *g, const struct run_list *runs, const char *folders)
 {
     *l = (struct data_list){.item = NEW_ARRAY(struct data_used, g->dataset_count + 1)};
     for (int i = 0; i < g->dataset_count; i++) {

@@ -2,7 +2,7 @@
 #ifndef JOBS_REPORT_DATA_H
 #define JOBS_REPORT_DATA_H
 #include "io/shard/shard.h"
-#include "jobs/report/cells.h"
+#include "jobs/report/study.h"
 
 struct data_used {
     const char *label;       /* as the runs call it; borrowed */
@@ -15,6 +15,6 @@ struct data_list {
     int count;
 };
 /* Tries each run's own data folder, then those of `folders` (separated by commas). */
-void data_find(struct data_list *l, const struct grid *g, const struct run_list *runs, const char *folders);
+void data_find(struct data_list *l, const struct study *g, const struct run_list *runs, const char *folders);
 void data_free(struct data_list *l);
 #endif

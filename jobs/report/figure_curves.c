@@ -96,7 +96,7 @@ static void draw_backbone(struct plot *p, const struct report *r, const char *da
     double left = LEFT + place % COLUMNS * PITCH, top = TOP + place / COLUMNS * 2 * ROW;
     char title[120];
     for (int m = 0; m < 2; m++) {
-        cell[m] = grid_find(&r->grid, dataset, backbone, methods[m]);
+        cell[m] = study_find(&r->study, dataset, backbone, methods[m]);
         if (!cell_usable(cell[m])) cell[m] = NULL;
         if (cell[m]) curves_of(&c[m], cell[m], r->seed);
     }
@@ -108,7 +108,7 @@ static void draw_backbone(struct plot *p, const struct report *r, const char *da
 }
 
 /* Backbones of a data set with figures: the paper's three if any of them is there, else all. */
-static int choose(const char **list, int room, const struct grid *g, const char *dataset)
+static int choose(const char **list, int room, const struct study *g, const char *dataset)
 {
     static const char *const of_paper[] = {"vgg16", "densenet169", "efficientnet_b1"};
     int count = 0;
@@ -126,17 +126,16 @@ static int choose(const char **list, int room, const struct grid *g, const char 
 void figure4_add(struct report *r)
 {
     const char *list[24];
-    for (int d = 0; d < r->grid.dataset_count; d++) {
-        const char *label = r->grid.datasets[d];
-        int count = choose(list, sizeof list / sizeof *list, &r->grid, label), rows = (count + COLUMNS - 1) / COLUMNS;
+    for (int d = 0; d < r->study.dataset_count; d++) {
+        const char *label = r->study.datasets[d];
+        int count = choose(list, sizeof list / sizeof *list, &r->study, label), rows = (count + COLUMNS - 1) / COLUMNS;
         if (!count) continue;
-        char *part = report_file_part(label), *name = mem_format("figure4-%s", part);
         char *heading = mem_format("Figure 4, %s: ROC and precision-recall", label);
         struct plot *p = plot_open(LEFT + (count < COLUMNS ? count : COLUMNS) * PITCH - 8, rows * 2 * ROW + 6, heading);
         for (int i = 0; i < count; i++) draw_backbone(p, r, label, list[i], i);
-        report_add_picture(r, name, heading,
+        report_add_picture(r, "figure4", label, heading,
                            "Mean curve over the seeds with its pointwise 95 % band (patients resampled); AUC and average precision (AP) with 95 % intervals. "
                            "Dashed: baseline; whole line: LA-DNN.", p);
-        mem_free(part), mem_free(name), mem_free(heading);
+        mem_free(heading);
     }
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/memory.h"
 #include "jobs/report/report.h"
@@ -85,11 +86,12 @@ static char *source_of(const char *patient)
     size_t n = strlen(name);
     while (n && (isdigit((unsigned char)name[n - 1]) || strchr("_-. ", name[n - 1]))) name[--n] = 0;
     for (char *c = name; *c; c++) *c = (char)(*c == '_' ? ' ' : *c);
-    word = n > 7 ? name + n - 7 : NULL;
-    if (word && !strcmp(word, "patient")) word[word > name && word[-1] == ' ' ? -1 : 0] = 0;
+    word = n >= 7 ? name + n - 7 : NULL;
+    if (word && !strcasecmp(word, "patient")) *word = 0;
+    for (n = strlen(name); n && name[n - 1] == ' ';) name[--n] = 0;
     if (*name) return name;
     mem_free(name);
-    return mem_string("number only");
+    return mem_string("not told");
 }
 
 static int by_images(const void *a, const void *b)
@@ -157,16 +159,15 @@ void figure3_add(struct report *r)
             notes_add(&r->notes, "Table 1 and Figure 3 are without %s: %s. --data names folders of shards to look in.", d->label, d->missing);
             continue;
         }
-        char *part = report_file_part(d->label), *name = mem_format("figure3-%s", part);
         char *heading = mem_format("Figure 3, %s: the data", d->label);
         struct plot *p = plot_open(WIDTH, HEIGHT, heading);
         draw_histogram(p, d->dataset);
         draw_matrix(p, d->dataset);
         draw_negatives(p, d->dataset);
-        report_add_picture(r, name, heading,
+        report_add_picture(r, "figure3", d->label, heading,
                            "All images of the three splits. (a) how many of the five lesion labels a COVID-positive image has. (b) how many images have both "
                            "labels; on the diagonal, all with that label. (c) negatives by the collection that the patient's name tells: the paper's "
                            "figure counts diagnoses (normal, cancer, nodules, other viral pneumonia), which the published files do not hold.", p);
-        mem_free(part), mem_free(name), mem_free(heading);
+        mem_free(heading);
     }
 }

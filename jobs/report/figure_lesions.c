@@ -90,9 +90,9 @@ static void draw_pairs(struct plot *p, const struct predictions *of)
 }
 
 /* The paper's is DenseNet-169; else the first LA-DNN with figures and lesion outputs. */
-static const struct cell *choose(const struct grid *g, const char *dataset)
+static const struct cell *choose(const struct study *g, const char *dataset)
 {
-    const struct cell *best = grid_find(g, dataset, "densenet169", "ladnn");
+    const struct cell *best = study_find(g, dataset, "densenet169", "ladnn");
     for (int i = 0; i < g->cells && !cell_usable(best); i++)
         if (!strcmp(g->cell[i].dataset, dataset) && !strcmp(g->cell[i].method, "ladnn")) best = &g->cell[i];
     return cell_usable(best) && !isnan(best->run[0]->predictions.probability[1]) ? best : NULL;
@@ -100,17 +100,16 @@ static const struct cell *choose(const struct grid *g, const char *dataset)
 
 void figure6_add(struct report *r)
 {
-    for (int d = 0; d < r->grid.dataset_count; d++) {
-        const struct cell *c = choose(&r->grid, r->grid.datasets[d]);
+    for (int d = 0; d < r->study.dataset_count; d++) {
+        const struct cell *c = choose(&r->study, r->study.datasets[d]);
         if (!c) continue;
         const struct run *run = c->run[0];
-        char *part = report_file_part(c->dataset), *name = mem_format("figure6-%s", part);
         char *heading = mem_format("Figure 6, %s: lesion outputs of %s LA-DNN", c->dataset, backbone_title(c->backbone));
         char *caption = mem_format("Each point is a test image (%lld of them) of one network (seed %lld). On the diagonal the share of images by output; "
                                    "above it Pearson's correlation in each class.", (long long)run->predictions.n, (long long)run->seed);
         struct plot *p = plot_open(LEFT + LESION_COUNT * PITCH, TOP + LESION_COUNT * PITCH + 30, heading);
         draw_pairs(p, &run->predictions);
-        report_add_picture(r, name, heading, caption, p);
-        mem_free(part), mem_free(name), mem_free(heading), mem_free(caption);
+        report_add_picture(r, "figure6", c->dataset, heading, caption, p);
+        mem_free(heading), mem_free(caption);
     }
 }

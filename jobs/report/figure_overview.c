@@ -26,7 +26,7 @@ static void draw_figure(const struct axes *a, const struct cell *c, enum figure 
 }
 
 /* The lowest end of an interval, down to a tenth. */
-static double lowest(const struct grid *g, const char *label)
+static double lowest(const struct study *g, const char *label)
 {
     double low = 0.8;
     for (int i = 0; i < g->cells; i++)
@@ -49,7 +49,7 @@ static void draw_key(struct plot *p, bool paper)
     plot_text(p, 484, 24, "the paper's number (one run)", 12, PLOT_START, PLOT_BLACK, false, false);
 }
 
-static void draw_rows(struct plot *p, const struct grid *g, const char *label, int rows)
+static void draw_rows(struct plot *p, const struct study *g, const char *label, int rows)
 {
     struct axes a[4];
     double low = lowest(g, label);
@@ -71,16 +71,16 @@ static void draw_rows(struct plot *p, const struct grid *g, const char *label, i
 
 void figure_overview_add(struct report *r)
 {
-    for (int d = 0; d < r->grid.dataset_count; d++) {
-        const char *label = r->grid.datasets[d];
+    for (int d = 0; d < r->study.dataset_count; d++) {
+        const char *label = r->study.datasets[d];
         int rows = 0;
-        for (int i = 0; i < r->grid.cells; i++) rows += cell_usable(&r->grid.cell[i]) && !strcmp(r->grid.cell[i].dataset, label);
+        for (int i = 0; i < r->study.cells; i++) rows += cell_usable(&r->study.cell[i]) && !strcmp(r->study.cell[i].dataset, label);
         if (!rows) continue;
-        char *part = report_file_part(label), *name = mem_format("table2-%s", part), *heading = mem_format("Table 2, %s, as a picture", label);
+        char *heading = mem_format("Table 2, %s, as a picture", label);
         struct plot *p = plot_open(LABELS + 4 * PITCH, TOP + rows * ROW + 30, heading);
         draw_key(p, paper_set(label) >= 0);
-        draw_rows(p, &r->grid, label, rows);
-        report_add_picture(r, name, heading, "Bars are 95 % intervals (patients resampled, networks as they are).", p);
-        mem_free(part), mem_free(name), mem_free(heading);
+        draw_rows(p, &r->study, label, rows);
+        report_add_picture(r, "table2", label, heading, "Bars are 95 % intervals (patients resampled, networks as they are).", p);
+        mem_free(heading);
     }
 }

@@ -67,24 +67,23 @@ static void draw_key(struct plot *p)
 static void add_figure(struct report *r, const char *label, bool covid)
 {
     int count = 0, place = 0;
-    for (int i = 0; i < r->grid.cells; i++) count += !strcmp(r->grid.cell[i].dataset, label) && epochs_of(&r->grid.cell[i]) > 0;
+    for (int i = 0; i < r->study.cells; i++) count += !strcmp(r->study.cell[i].dataset, label) && epochs_of(&r->study.cell[i]) > 0;
     if (!count) return;
-    char *part = report_file_part(label), *name = mem_format("training%s-%s", covid ? "-covid" : "", part);
     char *heading = mem_format("Training, %s: %s", label, covid ? "COVID cross-entropy by epoch" : "loss by epoch");
     struct plot *p = plot_open(LEFT + (count < COLUMNS ? count < 2 ? 2 : count : COLUMNS) * PITCH - 10, TOP + (count + COLUMNS - 1) / COLUMNS * ROW - 14, heading);
     draw_key(p);
-    for (int i = 0; i < r->grid.cells; i++)
-        if (!strcmp(r->grid.cell[i].dataset, label) && epochs_of(&r->grid.cell[i]) > 0) draw_cell(p, &r->grid.cell[i], place++, covid);
-    report_add_picture(r, name, heading,
+    for (int i = 0; i < r->study.cells; i++)
+        if (!strcmp(r->study.cell[i].dataset, label) && epochs_of(&r->study.cell[i]) > 0) draw_cell(p, &r->study.cell[i], place++, covid);
+    report_add_picture(r, covid ? "training-covid" : "training", label, heading,
                        covid ? "The diagnosis alone, unweighted: comparable between methods, and what chooses the epoch that is tested."
                              : "The loss that is minimised: LA-DNN's has the lesion terms, so its values do not compare with the baseline's.", p);
-    mem_free(part), mem_free(name), mem_free(heading);
+    mem_free(heading);
 }
 
 void figure_training_add(struct report *r)
 {
-    for (int d = 0; d < r->grid.dataset_count; d++) {
-        add_figure(r, r->grid.datasets[d], false);
-        add_figure(r, r->grid.datasets[d], true);
+    for (int d = 0; d < r->study.dataset_count; d++) {
+        add_figure(r, r->study.datasets[d], false);
+        add_figure(r, r->study.datasets[d], true);
     }
 }

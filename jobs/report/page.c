@@ -68,8 +68,8 @@ static void add_summary(struct text *t, const struct report *r)
         const struct run *run = &r->runs.run[i];
         finished += !run->reason, missing += run->reason && run->missing, refused += run->reason && !run->missing;
     }
-    for (int i = 0; i < r->grid.cells; i++) cells += cell_usable(&r->grid.cell[i]);
-    text_add(t, "<p>%d of %d cells of the table have figures, from %d finished runs", cells, r->grid.cells, finished);
+    for (int i = 0; i < r->study.cells; i++) cells += cell_usable(&r->study.cell[i]);
+    text_add(t, "<p>%d of %d cells of the table have figures, from %d finished runs", cells, r->study.cells, finished);
     if (missing) text_add(t, "; <b>%d runs are missing</b>", missing);
     if (refused) text_add(t, "; <b>%d results were refused</b>", refused);
     text_add(t, "%s.</p>\n", missing || refused ? " (<a href=\"#missing\">reasons</a>)" : "");
@@ -111,14 +111,14 @@ static void add_row(struct text *t, const struct cell *c, bool group, bool paper
     text_add(t, "</tr>\n");
 }
 
-static const struct cell *first_usable(const struct grid *g, const char *label)
+static const struct cell *first_usable(const struct study *g, const char *label)
 {
     for (int i = 0; i < g->cells; i++)
         if (cell_usable(&g->cell[i]) && !strcmp(g->cell[i].dataset, label)) return &g->cell[i];
     return NULL;
 }
 
-static bool begins_group(const struct grid *g, int i)
+static bool begins_group(const struct study *g, int i)
 {
     const struct cell *a = i ? &g->cell[i - 1] : NULL, *b = &g->cell[i];
     return !a || strcmp(a->backbone, b->backbone) || strcmp(a->dataset, b->dataset);
@@ -126,7 +126,7 @@ static bool begins_group(const struct grid *g, int i)
 
 static void add_table2_of(struct text *t, const struct report *r, const char *label)
 {
-    const struct cell *some = first_usable(&r->grid, label);
+    const struct cell *some = first_usable(&r->study, label);
     bool paper = paper_set(label) >= 0;
     text_add(t, "<h3>");
     html_add(t, label);
@@ -135,8 +135,8 @@ static void add_table2_of(struct text *t, const struct report *r, const char *la
     text_add(t, "</h3>\n<div class=scroll><table><thead><tr><th>Backbone</th><th class=l>Method</th><th>Seeds</th>");
     for (int f = 0; f < 4; f++) text_add(t, "<th>%s</th>%s", figure_titles[columns[f]], paper ? "<th>paper</th>" : "");
     text_add(t, "</tr></thead><tbody>\n");
-    for (int i = 0; i < r->grid.cells; i++)
-        if (!strcmp(r->grid.cell[i].dataset, label)) add_row(t, &r->grid.cell[i], begins_group(&r->grid, i), paper);
+    for (int i = 0; i < r->study.cells; i++)
+        if (!strcmp(r->study.cell[i].dataset, label)) add_row(t, &r->study.cell[i], begins_group(&r->study, i), paper);
     text_add(t, "</tbody></table></div>\n");
 }
 
@@ -144,7 +144,7 @@ static void add_table2(struct text *t, const struct report *r)
 {
     text_add(t, "<h2>Table 2: diagnosis</h2>\n<p>Percent. Mean over the seeds &plusmn; their standard deviation; below, the 95 %% interval of the mean "
                 "over other samples of patients (the networks being as they are). In italics what the paper prints: one run, no interval.</p>\n");
-    for (int d = 0; d < r->grid.dataset_count; d++) add_table2_of(t, r, r->grid.datasets[d]);
+    for (int d = 0; d < r->study.dataset_count; d++) add_table2_of(t, r, r->study.datasets[d]);
 }
 
 static void add_extras(struct text *t, const struct report *r)
@@ -154,10 +154,10 @@ static void add_extras(struct text *t, const struct report *r)
                 "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Backbone</th><th class=l>Method</th>");
     for (int f = 0; f < 4; f++) text_add(t, "<th>%s</th>", figure_titles[extras[f]]);
     text_add(t, "</tr></thead><tbody>\n");
-    for (int i = 0; i < r->grid.cells; i++) {
-        const struct cell *c = &r->grid.cell[i];
+    for (int i = 0; i < r->study.cells; i++) {
+        const struct cell *c = &r->study.cell[i];
         if (!cell_usable(c)) continue;
-        text_add(t, "<tr%s><td>", begins_group(&r->grid, i) ? " class=group" : "");
+        text_add(t, "<tr%s><td>", begins_group(&r->study, i) ? " class=group" : "");
         html_add(t, c->dataset);
         text_add(t, "</td><td class=l>"), html_add(t, backbone_title(c->backbone));
         text_add(t, "</td><td class=l>"), html_add(t, method_title(c->method)), text_add(t, "</td>");
@@ -188,15 +188,15 @@ static void add_difference(struct text *t, const struct quantity *q)
 
 static void add_comparisons(struct text *t, const struct report *r)
 {
-    if (!r->grid.comparisons) return;
+    if (!r->study.comparisons) return;
     text_add(t, "<h2>LA-DNN against baseline</h2>\n<p>LA-DNN less baseline in percentage points, on the same test images: mean over the seeds, &plusmn; the "
                 "deviation of the pairs of equal seed, and the 95 %% interval (the same patients drawn for both). Two tests of equal AUC: DeLong's takes images as independent; "
-                "Obuchowski's takes them as clusters by patient, and is the one to believe where patients have several images. Holm: adjusted for the "
-                "%d comparisons of this page.</p>\n"
+                "Obuchowski's takes them as clusters by patient, and is the one to believe where patients have several images. Holm: adjusted for all "
+                "comparisons of this page (%d).</p>\n"
                 "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Backbone</th><th>Sensitivity</th><th>AUC</th><th>F1</th><th>Accuracy</th>"
-                "<th>DeLong p</th><th>Holm</th><th>by patient p</th><th>Holm</th></tr></thead><tbody>\n", r->grid.comparisons);
-    for (int i = 0; i < r->grid.comparisons; i++) {
-        const struct comparison *m = &r->grid.comparison[i];
+                "<th>DeLong p</th><th>Holm</th><th>by patient p</th><th>Holm</th></tr></thead><tbody>\n", r->study.comparisons);
+    for (int i = 0; i < r->study.comparisons; i++) {
+        const struct comparison *m = &r->study.comparison[i];
         text_add(t, "<tr><td>"), html_add(t, m->baseline->dataset);
         text_add(t, "</td><td class=l>"), html_add(t, backbone_title(m->baseline->backbone)), text_add(t, "</td>");
         if (m->refused) {
@@ -222,8 +222,8 @@ static void add_lesion(struct text *t, const struct cell *c, int l)
 static void add_lesions(struct text *t, const struct report *r)
 {
     bool head = false;
-    for (int i = 0; i < r->grid.cells; i++) {
-        const struct cell *c = &r->grid.cell[i];
+    for (int i = 0; i < r->study.cells; i++) {
+        const struct cell *c = &r->study.cell[i];
         if (!cell_usable(c) || isnan(c->run[0]->predictions.probability[1]) || !strcmp(c->method, "baseline")) continue;
         if (!head) {
             text_add(t, "<h2>Lesions</h2>\n<p>AUC in percent of each lesion output over all test images, with how many images have the lesion (support). "

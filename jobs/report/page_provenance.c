@@ -1,5 +1,6 @@
 /* page_provenance.c - what is missing, and where every number comes from. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -56,6 +57,19 @@ static bool has_column(const char *key)
     return !strcmp(key, "model.backbone") || !strcmp(key, "model.method") || !strcmp(key, "train.seed") || !strcmp(key, "data sha256");
 }
 
+/* identity.txt has all 17 digits; the shortest that mean the same are shown. */
+static void add_setting(struct text *html, const char *lead, const char *key, const char *value)
+{
+    char *end;
+    double number = strtod(value, &end);
+    struct text shown = {0};
+    text_add(&shown, "%s%s = ", lead, key);
+    if (*value && !*end) text_add_number(&shown, number);
+    else text_add(&shown, "%s", value);
+    html_add(html, shown.data);
+    text_free(&shown);
+}
+
 /* The lines of `identity` that are common to all runs, or those that are not. */
 static void for_lines(struct text *html, const struct run_list *l, const char *identity, bool wanted)
 {
@@ -65,12 +79,11 @@ static void for_lines(struct text *html, const struct run_list *l, const char *i
         size_t length = strcspn(line, "\n");
         if (!equals || equals > line + length) continue;
         char *key = mem_format("%.*s", (int)(equals - line), line), *value = mem_format("%.*s", (int)(line + length - equals - 3), equals + 3);
-        char *shown = mem_format("%s%s = %s", comma ? "; " : "", key, value);
         if (!has_column(key) && common(l, key, value) == wanted) {
-            html_add(html, shown);
+            add_setting(html, comma ? "; " : "", key, value);
             comma = true;
         }
-        mem_free(key), mem_free(value), mem_free(shown);
+        mem_free(key), mem_free(value);
     }
 }
 

@@ -1,7 +1,7 @@
 /* report.h - the pieces of `ladnn report` (cmd_report.c): everything read and worked out, then tables, figures and the page. */
 #ifndef JOBS_REPORT_REPORT_H
 #define JOBS_REPORT_REPORT_H
-#include "jobs/report/cells.h"
+#include "jobs/report/study.h"
 #include "jobs/report/data.h"
 #include "jobs/report/plot.h"
 
@@ -15,17 +15,15 @@ struct report {
     const char *folder; /* of the runs, as given */
     uint64_t seed;      /* of the bootstrap */
     struct run_list runs;
-    struct grid grid;
+    struct study study;
     struct data_list data;
     struct notes notes;
     struct picture *picture;
     int pictures;
     bool synthetic; /* some run with figures was made from a phantom */
 };
-/* Takes the plot; name, heading and caption are copied. */
-void report_add_picture(struct report *r, const char *name, const char *heading, const char *caption, struct plot *plot);
-/* A label as part of a file name: letters, digits, . _ -; others become _ (mem_free). */
-char *report_file_part(const char *label);
+/* Takes the plot, and writes at its foot what it must not be taken for; names are copied. kind "figure4", data set d0: figure4-d0.svg. */
+void report_add_picture(struct report *r, const char *kind, const char *dataset, const char *heading, const char *caption, struct plot *plot);
 
 /* ---- tables: CSV and JSON with all digits (table.c) ---- */
 int tables_write(const struct report *r, const char *out, struct error *err);

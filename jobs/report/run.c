@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/json_read.h"
 #include "base/memory.h"
 #include "base/settings.h"
@@ -113,7 +114,10 @@ static void read_comments(struct run *r, const char *config)
         set(&r->written, comma + 1 + (comma[1] == ' '));
     }
     if (program) set(&r->program_hash, program);
-    char *place = mem_format("ranks %s%s%s", ranks ? ranks : "?", device ? ", " : "", device ? device : "");
+    struct json_value *progress = read_json(r->folder, "progress.json", NULL);
+    const char *host = json_member_string(progress, "host", "");
+    char *place = mem_format("%s%sranks %s%s%s", host, *host ? ", " : "", ranks ? ranks : "?", device ? ", " : "", device ? device : "");
+    json_free(progress);
     set(&r->place, place);
     mem_free(first), mem_free(program), mem_free(device), mem_free(ranks), mem_free(place);
 }
@@ -226,6 +230,17 @@ static int read_result(struct run *r, const struct json_value *told, struct note
     return 0;
 }
 
+/* By the list of a grid, identity.txt has this sum. */
+static int compare_plan(const struct run *r, struct error *err)
+{
+    uint8_t digest[32];
+    char hex[65];
+    if (!r->planned || !*r->planned) return 0;
+    sha256_of(digest, r->identity, strlen(r->identity));
+    hash_hex(hex, digest);
+    return strcmp(hex, r->planned) ? error_set(err, "%s: made with other settings or data than the grid's list says now", r->name) : 0;
+}
+
 /* The result is that of the run that the folder's identity and the list say. */
 static int compare_names(const struct run *r, const struct json_value *told, struct error *err)
 {
@@ -248,30 +263,40 @@ static int compare_names(const struct run *r, const struct json_value *told, str
 
 /* ---- what is missing ---- */
 
-/* "why" of the last line of attempts.jsonl, else "error" of progress.json (mem_free), or NULL. */
-static char *told_reason(const struct run *r)
+/* "why" of the last attempt that ended, by attempts.jsonl (mem_free), or NULL. */
+static char *attempt_reason(const struct run *r)
 {
     char *text = read_text(r->folder, "attempts.jsonl", NULL), *why = NULL;
-    const char *last = NULL;
-    for (const char *line = text; line && *line; line += strcspn(line, "\n"), line += *line == '\n')
-        if (*line != '\n') last = line;
-    struct json_value *v = last ? json_read(last, strcspn(last, "\n"), NULL) : NULL;
-    why = mem_string(json_member_string(v, "why", NULL));
-    json_free(v);
+    for (const char *line = text; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        struct json_value *v = json_read(line, strcspn(line, "\n"), NULL);
+        const char *type = json_member_string(v, "type", "");
+        if (!strcmp(type, "end") || !strcmp(type, "begin")) set(&why, json_member_string(v, "why", NULL));
+        json_free(v);
+    }
     mem_free(text);
-    if (why && *why) return why;
-    mem_free(why);
-    v = read_json(r->folder, "progress.json", NULL);
-    why = mem_string(json_member_string(v, "error", NULL));
+    return why;
+}
+
+/* What progress.json says of a run that is not finished (mem_free), or NULL. */
+static char *progress_reason(const struct run *r)
+{
+    struct json_value *v = read_json(r->folder, "progress.json", NULL);
+    const char *state = json_member_string(v, "state", ""), *error = json_member_string(v, "error", "");
+    int epoch = (int)json_member_number(v, "epoch", 0), epochs = (int)json_member_number(v, "epochs", 0);
+    char *why = NULL;
+    if (*error) why = mem_string(error);
+    else if (*state) why = mem_format("%s in epoch %d of %d when last heard of, %s", state, epoch, epochs, json_member_string(v, "updated", "?"));
     json_free(v);
-    if (why && *why) return why;
-    mem_free(why);
-    return NULL;
+    return why;
 }
 
 static void say_missing(struct run *r)
 {
-    char *told = told_reason(r);
+    char *told = attempt_reason(r);
+    if (!told || !*told) {
+        mem_free(told);
+        told = progress_reason(r);
+    }
     refuse(r, true, told ? told : !r->identity ? "not started" : "not finished");
     mem_free(told);
 }
@@ -297,6 +322,6 @@ void run_read(struct run *r, struct notes *notes)
     }
     struct json_value *told = r->identity ? read_json(r->folder, "metrics.json", &err) : NULL;
     if (told && !*r->dataset) set(&r->dataset, json_member_string(told, "dataset", ""));
-    if (!told || compare_names(r, told, &err) || read_result(r, told, notes, &err)) refuse(r, false, err.message);
+    if (!told || compare_plan(r, &err) || compare_names(r, told, &err) || read_result(r, told, notes, &err)) refuse(r, false, err.message);
     json_free(told);
 }

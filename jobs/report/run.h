@@ -23,11 +23,12 @@ struct run {
     char *name, *folder;                 /* as listed, and where it is */
     char *dataset, *backbone, *method;
     int64_t seed;
+    char *planned;                       /* SHA-256 that identity.txt should have by the grid's list; NULL or "": not told */
     char *reason;                        /* why it has no numbers here; NULL: it has */
     bool missing;                        /* not finished, in contrast to: refused */
     char *identity;                      /* identity.txt, or NULL */
     char *data_hash, *program_hash;      /* "" when not told */
-    char *version, *written, *place;     /* of the program; when; ranks, threads, device */
+    char *version, *written, *place;     /* of the program; when; host, ranks, threads, device */
     char *data_path;                     /* train.data, or "" */
     int64_t train_images, validation_images;
     int epochs, best_epoch, votes;

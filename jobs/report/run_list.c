@@ -22,12 +22,12 @@ static struct run *add_run(struct run_list *l, const char *folder, const char *n
 
 /* ---- grid/cells.csv ---- */
 
-static const char *const columns[] = {"index", "name", "folder", "dataset", "backbone", "method", "seed", "identity"};
-enum { COLUMN_FOLDER = 2, COLUMN_DATASET, COLUMN_BACKBONE, COLUMN_METHOD, COLUMN_SEED, COLUMNS = sizeof columns / sizeof *columns };
+static const char *const columns[] = {"index", "name", "folder", "dataset", "backbone", "method", "seed", "identity"}; /* and more behind */
+enum { COLUMN_FOLDER = 2, COLUMN_DATASET, COLUMN_BACKBONE, COLUMN_METHOD, COLUMN_SEED, COLUMN_IDENTITY, COLUMNS = sizeof columns / sizeof *columns };
 
 static int read_cell(struct run_list *l, const char *folder, const char *path, const struct csv_row *row, struct error *err)
 {
-    if (row->count != COLUMNS) return error_set(err, "%s:%d: %d fields, %d were expected", path, row->line, row->count, COLUMNS);
+    if (row->count < COLUMNS) return error_set(err, "%s:%d: %d fields, at least %d were expected", path, row->line, row->count, COLUMNS);
     const char *below = row->fields[COLUMN_FOLDER];
     char *end;
     if (!*below || *below == '/' || strstr(below, "..")) return error_set(err, "%s:%d: '%s' is no folder below %s", path, row->line, below, folder);
@@ -35,6 +35,7 @@ static int read_cell(struct run_list *l, const char *folder, const char *path, c
     r->dataset = mem_string(row->fields[COLUMN_DATASET]);
     r->backbone = mem_string(row->fields[COLUMN_BACKBONE]);
     r->method = mem_string(row->fields[COLUMN_METHOD]);
+    r->planned = mem_string(row->fields[COLUMN_IDENTITY]);
     errno = 0;
     r->seed = strtoll(row->fields[COLUMN_SEED], &end, 10);
     if (errno || *end || !*row->fields[COLUMN_SEED]) return error_set(err, "%s:%d: '%s' is no seed", path, row->line, row->fields[COLUMN_SEED]);
@@ -102,7 +103,7 @@ void run_list_free(struct run_list *l)
 {
     for (int i = 0; i < l->count; i++) {
         struct run *r = &l->run[i];
-        char *owned[] = {r->name, r->folder, r->dataset, r->backbone, r->method, r->reason, r->identity, r->data_hash, r->program_hash, r->version,
+        char *owned[] = {r->name, r->folder, r->dataset, r->backbone, r->method, r->planned, r->reason, r->identity, r->data_hash, r->program_hash, r->version,
                          r->written, r->place, r->data_path};
         for (size_t k = 0; k < sizeof owned / sizeof *owned; k++) mem_free(owned[k]);
         mem_free(r->epoch);

@@ -182,17 +182,17 @@ static int write_table2(const struct report *r, const char *out, struct error *e
     struct text csv = {0}, text = {0};
     struct json j;
     text_add(&csv, "dataset,backbone,method,seeds,images,patients,figure,support,mean,deviation,low,high,undefined_replicates,paper\n");
-    for (int i = 0; i < r->grid.cells; i++)
-        if (cell_usable(&r->grid.cell[i])) csv_cell(&csv, &r->grid.cell[i]);
+    for (int i = 0; i < r->study.cells; i++)
+        if (cell_usable(&r->study.cell[i])) csv_cell(&csv, &r->study.cell[i]);
     begin_json(&j, &text, r);
     json_number(&j, "interval_level", 0.95);
     json_int(&j, "bootstrap_replicates", BOOTSTRAP_REPLICATES);
     json_int(&j, "bootstrap_seed", (int64_t)r->seed);
     json_array(&j, "cells");
-    for (int i = 0; i < r->grid.cells; i++) json_cell(&j, &r->grid.cell[i]);
+    for (int i = 0; i < r->study.cells; i++) json_cell(&j, &r->study.cell[i]);
     json_end_array(&j);
     json_array(&j, "comparisons");
-    for (int i = 0; i < r->grid.comparisons; i++) json_comparison(&j, &r->grid.comparison[i]);
+    for (int i = 0; i < r->study.comparisons; i++) json_comparison(&j, &r->study.comparison[i]);
     json_end_array(&j);
     json_array(&j, "warnings");
     for (int i = 0; i < r->notes.count; i++) json_string(&j, NULL, r->notes.line[i]);
@@ -210,8 +210,8 @@ static int write_comparisons(const struct report *r, const char *out, struct err
     struct text t = {0};
     text_add(&t, "dataset,backbone,figure,difference,deviation,low,high,undefined_replicates,delong_z,delong_p,delong_p_holm,patient_z,patient_p,"
                  "patient_p_holm\n");
-    for (int i = 0; i < r->grid.comparisons; i++) {
-        const struct comparison *m = &r->grid.comparison[i];
+    for (int i = 0; i < r->study.comparisons; i++) {
+        const struct comparison *m = &r->study.comparison[i];
         for (int q = 0; q < FIGURE_COUNT && !m->refused; q++) {
             add_name(&t, m->baseline->dataset), add_name(&t, m->baseline->backbone), add_name(&t, quantity_name(q));
             csv_quantity(&t, &m->difference[q]);

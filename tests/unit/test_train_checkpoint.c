@@ -30,7 +30,7 @@ static int save(const char *run, int64_t step, int keep)
     static const struct tensor_attribute note = {"note", "a test"};
     for (int i = 0; i < COUNT; i++) weights[i] = (float)(step + i);
     position[0] = (double)step;
-    return checkpoint_write(run, step, keep, entries, 2, &note, 1, &err);
+    return checkpoint_write(run, step, keep, entries, 2, &note, 1, NULL, &err);
 }
 
 /* Step of the newest whole one, whose contents are that step's; -1: none. */

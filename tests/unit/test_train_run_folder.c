@@ -1,13 +1,30 @@
 /* test_train_run_folder.c - another run's folder is refused with the line that differs; overwriting keeps what is not ours; the
- * record is cut back to a checkpoint; predictions read back as they were, whatever the file names hold. */
+ * record is cut back to a checkpoint; predictions read back as they were, whatever the file names hold; who was taken over writes nothing
+ * any more, wherever it was stopped, with locks and without. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "io/csv.h"
 #include "tests/unit/check.h"
+#include "train/checkpoint.h"
 #include "train/run_folder.h"
+
+/* A file system without locks, on demand. */
+static bool no_locks;
+int flock(int fd, int operation)
+{
+    if (!no_locks) return (int)syscall(SYS_flock, fd, operation);
+    errno = ENOLCK;
+    return -1;
+}
 
 static char folder[] = "/tmp/ladnn-run-folder-XXXXXX";
 static struct error err;
@@ -17,7 +34,7 @@ static struct run_folder *open_run(const char *name, const char *identity, bool 
 {
     char *path = path_join(folder, name);
     err = (struct error){0};
-    struct run_folder *r = run_folder_open(path, identity, overwrite, finished, &err);
+    struct run_folder *r = run_folder_open(path, identity, &(struct run_opening){.overwrite = overwrite}, finished, &err);
     mem_free(path);
     return r;
 }
@@ -95,7 +112,7 @@ static void test_overwrite(void)
     static const char *const ours[] = {"config.cfg", "best.h5", "predictions.csv", "metrics.json", "checkpoints/step-0000000001/state.h5"};
     bool finished = true;
     struct run_folder *r = open_run("again", first, false, &finished);
-    EXPECT(r && run_record_add(r, "{\"old\":1}") == 10, "%s", err.message);
+    EXPECT(r && run_record_add(r, "{\"old\":1}", &err) == 10, "%s", err.message);
     run_folder_close(r);
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) put("again", ours[i], "old");
     put("again", "notes.txt", "mine");
@@ -109,7 +126,7 @@ static void test_overwrite(void)
     expect_file("again", "notes.txt", "mine");
     expect_file("again", "figures/a.csv", "mine, too");
     expect_file("again", "best.h5.bak", "also");
-    EXPECT(r && run_record_add(r, "{}") == 3, "the record begins anew");
+    EXPECT(r && run_record_add(r, "{}", &err) == 3, "the record begins anew");
     run_folder_close(r);
 }
 
@@ -119,13 +136,13 @@ static void test_record(void)
     struct run_folder *r = open_run("record", first, false, &finished);
     EXPECT(r != NULL, "%s", err.message);
     if (!r) return;
-    EXPECT(run_record_add(r, "{\"a\":1}") == 8 && run_record_add(r, "{\"b\":22}") == 17 && run_record_add(r, "{}") == 20, "lengths");
+    EXPECT(run_record_add(r, "{\"a\":1}", &err) == 8 && run_record_add(r, "{\"b\":22}", &err) == 17 && run_record_add(r, "{}", &err) == 20, "lengths");
     run_folder_close(r);
     r = open_run("record", first, false, &finished);
-    EXPECT(r && run_record_add(r, "{\"c\"") == 25, "a later run goes on behind it");
+    EXPECT(r && run_record_add(r, "{\"c\"", &err) == 25, "a later run goes on behind it");
     EXPECT(run_record_rewind(r, 17, &err) == 0, "%s", err.message);
     expect_file("record", "record.jsonl", "{\"a\":1}\n{\"b\":22}\n");
-    EXPECT(run_record_add(r, "{\"d\":3}") == 25, "the length is that of the file");
+    EXPECT(run_record_add(r, "{\"d\":3}", &err) == 25, "the length is that of the file");
     expect_file("record", "record.jsonl", "{\"a\":1}\n{\"b\":22}\n{\"d\":3}\n");
     EXPECT(run_record_rewind(r, 26, &err) == -1, "a record shorter than the checkpoint's was taken");
     EXPECT_TEXT(err.message, "record/record.jsonl: 25 bytes, the checkpoint knows 26");
@@ -135,6 +152,141 @@ static void test_record(void)
     EXPECT_TEXT(name, "/record/x.txt");
     mem_free(name);
     run_folder_close(r);
+}
+
+/* ---- one writer ---- */
+static void pause_s(double seconds)
+{
+    nanosleep(&(struct timespec){(time_t)seconds, (long)(1e9 * (seconds - (double)(time_t)seconds))}, NULL);
+}
+
+static struct run_folder *take_over(const char *name, const char *identity)
+{
+    char *path = path_join(folder, name);
+    bool finished;
+    err = (struct error){0};
+    struct run_folder *r = run_folder_open(path, identity, &(struct run_opening){.take_over = true, .take_over_s = 0.2}, &finished, &err);
+    mem_free(path);
+    return r;
+}
+
+static void expect_fence(const char *run, const char *number)
+{
+    char *got = contents(run, "fence");
+    EXPECT(got && !strncmp(got, number, strlen(number)) && got[strlen(number)] == '\n', "%s: '%s', want %s", run, got ? got : "(none)", number);
+    mem_free(got);
+}
+
+/* Nothing of an earlier copy arrives; what is there stays. */
+static void expect_shut_out(struct run_folder *old, const char *name, const char *message)
+{
+    struct text out = {0};
+    text_add(&out, "stale");
+    char *path = path_join(folder, name), *draft = run_folder_draft(old, "best.h5"), *before = contents(name, "record.jsonl");
+    put(name, "best.h5", "new weights");
+    EXPECT(run_folder_write(old, "metrics.json", &out, &err) == -1, "metrics were written");
+    EXPECT_TEXT(err.message, message);
+    EXPECT(run_record_add(old, "{\"stale\":1}", &err) == -1, "a line was written");
+    EXPECT_TEXT(err.message, message);
+    EXPECT(run_record_rewind(old, 0, &err) == -1, "the record was cut");
+    EXPECT(file_write_synced(draft, "stale", 5, &err) == 0 && run_folder_publish(old, "best.h5", &err) == -1, "weights were published");
+    EXPECT_TEXT(err.message, message);
+    EXPECT(!path_exists(draft), "the draft was left");
+    EXPECT(checkpoint_write(path, 7, 1, NULL, 0, NULL, 0, run_folder_fence(old), &err) == -1, "a checkpoint was written");
+    EXPECT_TEXT(err.message, message);
+    expect_file(name, "best.h5", "new weights");
+    expect_file(name, "metrics.json", NULL);
+    expect_file(name, "checkpoints", NULL);
+    expect_file(name, "record.jsonl", before);
+    mem_free(path), mem_free(draft), mem_free(before);
+    text_free(&out);
+}
+
+static void test_take_over(void)
+{
+    bool finished;
+    struct run_folder *old = open_run("shared", first, false, &finished);
+    EXPECT(old != NULL, "%s", err.message);
+    expect_fence("shared", "1");
+    EXPECT(!open_run("shared", first, false, &finished), "two at a time");
+    EXPECT_TEXT(err.message, "shared: another ladnn is working in this run folder");
+    EXPECT_TEXT(err.hint, "train.take_over");
+    EXPECT(!take_over("shared", "train.seed = 9\n"), "another run took over");
+    EXPECT_TEXT(err.message, "holds another run");
+    expect_fence("shared", "1"); /* who is refused ends nobody */
+    EXPECT(run_record_add(old, "{\"a\":1}", &err) == 8, "%s", err.message);
+    char *draft = run_folder_draft(old, "best.h5"); /* the old copy is stopped before its renaming */
+    EXPECT(file_write_synced(draft, "stale", 5, &err) == 0, "%s", err.message);
+
+    struct run_folder *fresh = take_over("shared", first);
+    EXPECT(fresh != NULL, "%s", err.message);
+    expect_fence("shared", "2");
+    EXPECT(run_record_add(old, "{\"b\":2}", &err) == 16, "it looks once a second");
+    expect_file("shared", "record.jsonl", "{\"a\":1}\n"); /* ... but it writes into a file that is gone */
+    EXPECT(!path_exists(draft) && run_folder_publish(old, "best.h5", &err) == -1, "its draft can be published");
+    mem_free(draft);
+    EXPECT(fresh && run_record_add(fresh, "{\"c\":3}", &err) == 16, "%s", err.message);
+    expect_shut_out(old, "shared", "shared: attempt 2 has taken over this run folder; this copy (attempt 1) ends");
+    EXPECT_TEXT(err.hint, "attempt 2 is on ");
+    run_folder_close(old);
+    EXPECT(!open_run("shared", first, false, &finished), "the newer one's lock was lost with the older one");
+    pause_s(1.1);
+    EXPECT(fresh && run_record_add(fresh, "{}", &err) == 19, "%s", err.message);
+    run_folder_close(fresh);
+    expect_file("shared", "record.jsonl", "{\"a\":1}\n{\"c\":3}\n{}\n");
+    fresh = open_run("shared", first, false, &finished);
+    EXPECT(fresh != NULL, "it is free again: %s", err.message);
+    expect_fence("shared", "3");
+    run_folder_close(fresh);
+}
+
+static void test_without_locks(void)
+{
+    bool finished;
+    no_locks = true;
+    struct run_folder *old = open_run("lockless", first, false, &finished);
+    EXPECT(old && run_record_add(old, "{\"a\":1}", &err) == 8, "%s", err.message);
+    struct run_folder *fresh = open_run("lockless", first, false, &finished);
+    EXPECT(fresh != NULL, "%s", err.message);
+    pause_s(1.1);
+    expect_shut_out(old, "lockless", "lockless: attempt 2 has taken over");
+    EXPECT(fresh && run_record_add(fresh, "{\"b\":2}", &err) == 16, "%s", err.message);
+    run_folder_close(old);
+    run_folder_close(fresh);
+    expect_file("lockless", "record.jsonl", "{\"a\":1}\n{\"b\":2}\n");
+    no_locks = false;
+}
+
+static void test_fence(void)
+{
+    bool finished;
+    put("older", "identity.txt", first);
+    put("older", "lock", "");
+    char *lock = mem_format("%s/older/lock", folder), *path = path_join(folder, "older");
+    int fd = open(lock, O_RDWR);
+    EXPECT(fd >= 0 && flock(fd, LOCK_EX) == 0, "no lock");
+    for (int i = 0; i < 2; i++) {
+        EXPECT(!take_over("older", first), "a program without a fence was passed over");
+        EXPECT_TEXT(err.message, "older: still locked, by a program that knows no fence");
+    }
+    close(fd);
+    put("older", "fence", "4\n");
+    struct fence *f = fence_raise(path, &err);
+    EXPECT(f && fence_attempt(f) == 5 && fence_check(f, &err) == 0 && !fence_lost(f), "%s", err.message);
+    put("older", "fence", "5\nelsewhere pid 1\n"); /* raised at the same moment */
+    EXPECT(f && fence_check(f, &err) == -1 && fence_lost(f), "two have one number");
+    EXPECT_TEXT(err.hint, "attempt 5 is on elsewhere pid 1");
+    fence_close(f);
+    put("older", "fence", "many\n");
+    EXPECT(!open_run("older", first, false, &finished), "a fence without a number");
+    EXPECT_TEXT(err.message, "older/fence: 'many' is no attempt's number");
+    put("cut", "identity.txt.tmp-77", "half"); /* killed at its very beginning */
+    put("cut", "fence.tmp-77", "");
+    struct run_folder *r = open_run("cut", first, false, &finished);
+    EXPECT(r != NULL, "%s", err.message);
+    expect_file("cut", "identity.txt.tmp-77", NULL);
+    run_folder_close(r);
+    mem_free(lock), mem_free(path);
 }
 
 /* ---- predictions ---- */
@@ -209,6 +361,9 @@ int main(void)
     test_overwrite();
     test_record();
     test_predictions();
+    test_take_over();
+    test_without_locks();
+    test_fence();
     EXPECT(folder_remove(folder, &err) == 0, "%s", err.message);
     return check_verdict();
 }

@@ -1,7 +1,7 @@
-/* cells.h - runs put together: a cell is one (data set, backbone, method) with its seeds; a comparison is LA-DNN against the
+/* study.h - runs put together: a cell is one (data set, backbone, method) with its seeds; a comparison is LA-DNN against the
  * baseline of the same data set and backbone. What may not be put together is refused, with the reason. */
-#ifndef JOBS_REPORT_CELLS_H
-#define JOBS_REPORT_CELLS_H
+#ifndef JOBS_REPORT_STUDY_H
+#define JOBS_REPORT_STUDY_H
 #include "jobs/report/run.h"
 #include "jobs/report/statistics.h"
 
@@ -28,7 +28,7 @@ struct comparison {
     double adjusted_p, adjusted_patient_p; /* Holm, over all comparisons of the report */
     struct quantity difference[QUANTITY_COUNT]; /* LA-DNN less baseline, paired by patient; deviation: paired by seed when both have the same, else NaN */
 };
-struct grid {
+struct study {
     struct cell *cell; /* data sets by name, backbones in the paper's order, baseline before LA-DNN */
     int cells;
     struct comparison *comparison;
@@ -37,9 +37,9 @@ struct grid {
     int dataset_count;
 };
 /* Notes get what is refused and what only has to be said (program versions). `runs` must outlive the grid. */
-void grid_make(struct grid *g, const struct run_list *runs, uint64_t seed, struct notes *notes);
-void grid_free(struct grid *g);
-const struct cell *grid_find(const struct grid *g, const char *dataset, const char *backbone, const char *method); /* or NULL */
+void study_make(struct study *g, const struct run_list *runs, uint64_t seed, struct notes *notes);
+void study_free(struct study *g);
+const struct cell *study_find(const struct study *g, const char *dataset, const char *backbone, const char *method); /* or NULL */
 bool cell_usable(const struct cell *c); /* NULL is not */
 const char *backbone_title(const char *name); /* "DenseNet-169" */
 const char *method_title(const char *name);   /* "LA-DNN" */

@@ -1,7 +1,7 @@
-/* cells.c - see cells.h. Two rules keep the averages honest: under one data set's label all runs must have the same data hash (the one
+/* study.c - see study.h. Two rules keep the averages honest: under one data set's label all runs must have the same data hash (the one
  * that most have counts; a cell with another is refused), and the runs of a cell may differ in nothing but the seed. Programs may
  * differ; that is said. */
-#include "jobs/report/cells.h"
+#include "jobs/report/study.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -58,7 +58,7 @@ static bool same_cell(const struct run *a, const struct run *b)
     return !strcmp(a->dataset, b->dataset) && !strcmp(a->backbone, b->backbone) && !strcmp(a->method, b->method);
 }
 
-static void add_to_cells(struct grid *g, const struct run *r)
+static void add_to_cells(struct study *g, const struct run *r)
 {
     struct cell *c = g->cells ? &g->cell[g->cells - 1] : NULL;
     if (!c || !same_cell(c->listed[0], r)) {
@@ -81,7 +81,7 @@ static void refuse(struct cell *c, char *why)
 }
 
 /* The hash that most runs of a data set have; of two, the earlier run's. */
-static const char *main_hash(const struct grid *g, const char *dataset)
+static const char *main_hash(const struct study *g, const char *dataset)
 {
     const char *best = NULL;
     int most = 0;
@@ -132,7 +132,7 @@ static void check_settings(struct cell *c)
     }
 }
 
-static void note_programs(const struct grid *g, struct notes *notes)
+static void note_programs(const struct study *g, struct notes *notes)
 {
     const struct run *first = NULL;
     int others = 0;
@@ -308,11 +308,11 @@ static void compare(struct comparison *m)
     for (int q = 0; q < QUANTITY_COUNT; q++) difference_of(m, q);
 }
 
-static void compare_all(struct grid *g)
+static void compare_all(struct study *g)
 {
     g->comparison = NEW_ARRAY(struct comparison, g->cells);
     for (int i = 0; i < g->cells; i++) {
-        const struct cell *a = &g->cell[i], *b = grid_find(g, a->dataset, a->backbone, "ladnn");
+        const struct cell *a = &g->cell[i], *b = study_find(g, a->dataset, a->backbone, "ladnn");
         if (strcmp(a->method, "baseline") || !b) continue;
         struct comparison *m = &g->comparison[g->comparisons++];
         m->baseline = a;
@@ -328,10 +328,10 @@ static void compare_all(struct grid *g)
     mem_free(patient);
 }
 
-void grid_make(struct grid *g, const struct run_list *runs, uint64_t seed, struct notes *notes)
+void study_make(struct study *g, const struct run_list *runs, uint64_t seed, struct notes *notes)
 {
     const struct run **sorted = NEW_ARRAY(const struct run *, runs->count);
-    *g = (struct grid){.cell = NEW_ARRAY(struct cell, runs->count)};
+    *g = (struct study){.cell = NEW_ARRAY(struct cell, runs->count)};
     for (int i = 0; i < runs->count; i++) sorted[i] = &runs->run[i];
     if (runs->count) qsort(sorted, (size_t)runs->count, sizeof *sorted, by_cell);
     for (int i = 0; i < runs->count; i++) add_to_cells(g, sorted[i]);
@@ -350,7 +350,7 @@ void grid_make(struct grid *g, const struct run_list *runs, uint64_t seed, struc
     compare_all(g);
 }
 
-const struct cell *grid_find(const struct grid *g, const char *dataset, const char *backbone, const char *method)
+const struct cell *study_find(const struct study *g, const char *dataset, const char *backbone, const char *method)
 {
     for (int i = 0; i < g->cells; i++) {
         const struct cell *c = &g->cell[i];
@@ -359,7 +359,7 @@ const struct cell *grid_find(const struct grid *g, const char *dataset, const ch
     return NULL;
 }
 
-void grid_free(struct grid *g)
+void study_free(struct study *g)
 {
     for (int i = 0; i < g->cells; i++) {
         struct cell *c = &g->cell[i];
@@ -369,5 +369,5 @@ void grid_free(struct grid *g)
     for (int i = 0; i < g->comparisons; i++) mem_free(g->comparison[i].refused);
     mem_free(g->cell);
     mem_free(g->comparison);
-    *g = (struct grid){0};
+    *g = (struct study){0};
 }

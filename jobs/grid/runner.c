@@ -1,0 +1,328 @@
+/* runner.c - see runner.h.
+ *
+ * DESIGN: one thread, which waits for signals (sigtimedwait) and never is interrupted elsewhere: a child that ends, a warning, Ctrl-C. Each
+ * child is the launcher of a cell's ranks, with its output in FOLDER/train.log. How an attempt ended is read from what the run left behind
+ * (metrics.json, progress.json) before the exit status is looked at, because launchers answer with statuses of their own. */
+#include "jobs/grid/runner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/threads.h"
+#include "jobs/grid/launch.h"
+#include "train/commands.h"
+
+enum { EXIT_CONTINUE = 75, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NOT_STARTED = 126, EXIT_NO_PROGRAM = 127 };
+
+struct slot {
+    pid_t pid; /* 0: free */
+    const struct cell *cell;
+    int number;        /* of the attempt */
+    int64_t fence;     /* progress.attempt before it */
+    double started_s;
+    int64_t log_bytes; /* of train.log before it */
+};
+struct runner {
+    const struct runner_options *o;
+    const struct cell_list *list;
+    struct runner_result *result;
+    const char *launcher;
+    struct slot *slot;
+    int ended, count;
+    int stops; /* signals that asked for a stop */
+    int warning; /* slurm.signal */
+    struct progress progress;
+};
+
+/* ---- starting ---- */
+
+static int64_t file_bytes(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) ? 0 : (int64_t)info.st_size;
+}
+
+/* In the child. */
+static void become(const struct words *w, const char *log, const char *gpus)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setpgid(0, 0);                      /* Ctrl-C comes to the runner, which tells the cells */
+    prctl(PR_SET_PDEATHSIG, SIGTERM);   /* no runner, no cell */
+    int in = open("/dev/null", O_RDONLY), out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0666);
+    if (in < 0 || out < 0) _exit(EXIT_NOT_STARTED);
+    dup2(in, STDIN_FILENO);
+    dup2(out, STDOUT_FILENO);
+    dup2(out, STDERR_FILENO);
+    if (gpus) setenv("CUDA_VISIBLE_DEVICES", gpus, 1);
+    execvp(w->word[0], w->word);
+    _exit(EXIT_NO_PROGRAM);
+}
+
+/* The GPUs of a slot, as CUDA_VISIBLE_DEVICES takes them; NULL: not ours to say. */
+static char *gpus_of(const struct runner *r, int slot)
+{
+    int64_t gpus = settings_int(r->o->s, "grid.gpus"), ranks = settings_int(r->o->s, "grid.ranks");
+    struct text list = {0};
+    for (int64_t i = 0; i < ranks && i < gpus; i++) text_add(&list, "%s%lld", i ? "," : "", (long long)((slot * ranks + i) % gpus));
+    return list.data;
+}
+
+/* Cells at the same time share the cores, unless the cell's own settings say how many threads it wants. */
+static int threads_of(const struct runner *r, const char *config)
+{
+    struct settings *s = settings_open(&command_train);
+    int own = settings_read_file(s, config, NULL) ? 1 : (int)settings_int(s, "train.threads");
+    settings_close(s);
+    if (own || r->o->jobs == 1) return 0;
+    return threads_of_rank(0, r->o->jobs * (int)settings_int(r->o->s, "grid.ranks"));
+}
+
+static int launch(struct runner *r, struct slot *slot, const struct cell_status *before, bool again, struct error *err)
+{
+    struct words w = {0};
+    char *config = cells_config(r->list, slot->cell), *log = path_join(slot->cell->folder, "train.log"), *gpus = gpus_of(r, (int)(slot - r->slot));
+    struct launch l = {.launcher = r->launcher, .cell = slot->cell, .config = config, .overwrite = before->state == CELL_STALE,
+                       .take_over = again || r->o->take_over, .threads = threads_of(r, config), .lead_s = r->o->lead_s};
+    const char *job = getenv("SLURM_JOB_ID");
+    launch_words(&w, &l, r->o->s);
+    slot->number = before->attempts.count + 1;
+    slot->fence = before->has_progress ? before->progress.attempt : 0;
+    slot->log_bytes = file_bytes(log);
+    slot->started_s = clock_s();
+    int status = attempts_begin(slot->cell->folder, slot->number, job ? job : "", cell_saved_step(slot->cell->folder), err);
+    if (!status) {
+        slot->pid = fork();
+        if (slot->pid == 0) become(&w, log, gpus);
+        if (slot->pid < 0) status = error_set(err, "cannot start a process: %s", strerror(errno));
+    }
+    words_free(&w);
+    mem_free(config);
+    mem_free(log);
+    mem_free(gpus);
+    return status;
+}
+
+static void tell_end(struct runner *r, const struct cell *cell, const char *how, const char *why)
+{
+    r->ended++;
+    log_info("%s %s%s%s (%d of %d)", cell->name, how, *why ? ": " : "", why, r->ended, r->count);
+}
+
+/* Why no further attempt is made, or NULL. mem_free. */
+static char *given_up(const struct runner *r, const struct attempts *a, int64_t step)
+{
+    int64_t attempts = settings_int(r->o->s, "grid.attempts"), crashes = settings_int(r->o->s, "grid.crashes");
+    if (a->crashes >= crashes) return mem_format("given up after %d crashes at step %lld: %s", a->crashes, (long long)step, *a->why ? a->why : "nobody saw why");
+    if (a->counted >= attempts) return mem_format("given up after %d attempts (grid.attempts)", a->counted);
+    return NULL;
+}
+
+/* Starts the slot's cell, unless it is done or hopeless; then the slot is free again. */
+static int begin(struct runner *r, struct slot *slot, bool again, struct error *err)
+{
+    const struct cell *cell = slot->cell;
+    struct cell_status before;
+    if (folder_create(cell->folder, err) || cell_judge(&before, cell, err)) return -1;
+    if (before.state == CELL_DONE) {
+        r->result->finished++;
+        tell_end(r, cell, "was finished already", "");
+        return 0;
+    }
+    if (before.state == CELL_NO_DATA || (before.state == CELL_RUNNING && !r->o->take_over)) {
+        r->result->failed++;
+        tell_end(r, cell, "cannot be started", before.state == CELL_RUNNING ? "it is running already" : before.why);
+        return 0;
+    }
+    char *hopeless = given_up(r, &before.attempts, cell_saved_step(cell->folder));
+    if (!hopeless) return launch(r, slot, &before, again, err);
+    int status = before.attempts.outcome == OUTCOME_FAILED && !before.attempts.open ? 0 : attempts_end(cell->folder, before.attempts.count, OUTCOME_FAILED, EXIT_ERROR, 0, hopeless, err);
+    r->result->failed++;
+    tell_end(r, cell, "failed", hopeless);
+    mem_free(hopeless);
+    return status;
+}
+
+/* ---- ending ---- */
+
+/* What went wrong, from the log of this attempt: the first line in which ladnn says so, else the last line. mem_free. */
+static char *first_error(const struct slot *slot)
+{
+    char *path = path_join(slot->cell->folder, "train.log"), *found = NULL, *last = NULL;
+    uint8_t *text = NULL;
+    size_t bytes;
+    if (!file_read(&text, &bytes, path, NULL) && (int64_t)bytes > slot->log_bytes)
+        for (char *p = (char *)text + slot->log_bytes; *p && !found;) {
+            size_t n = strcspn(p, "\n");
+            if (n && !strncmp(p, "ladnn train: ", 13)) found = mem_format("%.*s", (int)(n - 13), p + 13);
+            if (n > 3 && strncmp(p, "hint:", 5) != 0 && p[0] != '-') {
+                mem_free(last);
+                last = mem_format("%.*s", (int)n, p);
+            }
+            p += n + (p[n] == '\n');
+        }
+    mem_free(text);
+    mem_free(path);
+    if (found) mem_free(last);
+    return found ? found : last ? last : mem_string("it said nothing");
+}
+
+static enum outcome judge(const struct slot *slot, const struct cell_status *after, int status)
+{
+    const struct progress_state *p = &after->progress;
+    bool own = after->has_progress && p->attempt > slot->fence;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    if (after->state == CELL_DONE) return OUTCOME_FINISHED;
+    if ((own && p->state == RUN_STOPPED) || code == EXIT_CONTINUE) return OUTCOME_STOPPED;
+    if (own && p->state == RUN_FAILED) return OUTCOME_FAILED;
+    if (own) return OUTCOME_CRASHED;
+    return code == EXIT_ERROR || code == EXIT_USAGE || code == EXIT_NOT_STARTED || code == EXIT_NO_PROGRAM ? OUTCOME_FAILED : OUTCOME_CRASHED;
+}
+
+static char *why_of(const struct slot *slot, enum outcome outcome, int status)
+{
+    if (outcome == OUTCOME_FINISHED || outcome == OUTCOME_STOPPED) return mem_string("");
+    char *line = first_error(slot), *why;
+    if (WIFSIGNALED(status)) why = mem_format("killed by %s: %s", strsignal(WTERMSIG(status)), line);
+    else if (WEXITSTATUS(status) == EXIT_NO_PROGRAM) why = mem_string("the launcher could not be started");
+    else why = mem_string(line);
+    mem_free(line);
+    return why;
+}
+
+static int settle(struct runner *r, struct slot *slot, enum outcome outcome, const char *why, struct error *err)
+{
+    const struct cell *cell = slot->cell;
+    char took[32], *how;
+    clock_duration(took, sizeof took, clock_s() - slot->started_s);
+    how = mem_format("%s after %s, attempt %d", outcome_names[outcome], took, slot->number);
+    if (outcome == OUTCOME_CRASHED && !r->stops) {
+        log_warn("%s crashed after %s, attempt %d, and is started again: %s", cell->name, took, slot->number, why);
+        mem_free(how);
+        return begin(r, slot, true, err);
+    }
+    if (outcome == OUTCOME_FINISHED) r->result->finished++;
+    else if (outcome == OUTCOME_FAILED) r->result->failed++;
+    else r->result->stopped++;
+    tell_end(r, cell, how, why);
+    mem_free(how);
+    return 0;
+}
+
+static int end(struct runner *r, struct slot *slot, int status, struct error *err)
+{
+    struct cell_status after;
+    if (cell_judge(&after, slot->cell, err)) return -1;
+    enum outcome outcome = judge(slot, &after, status);
+    char *why = why_of(slot, outcome, status);
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    slot->pid = 0;
+    int rc = attempts_end(slot->cell->folder, slot->number, outcome, code, clock_s() - slot->started_s, why, err);
+    if (!rc) rc = settle(r, slot, outcome, why, err);
+    mem_free(why);
+    return rc;
+}
+
+static int reap(struct runner *r, struct error *err)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (int i = 0; i < r->o->jobs; i++)
+            if (r->slot[i].pid == pid && end(r, &r->slot[i], status, err)) return -1;
+    return 0;
+}
+
+/* ---- waiting ---- */
+
+/* The first asks every cell for a checkpoint, a second one ends them now. */
+static void take_stop(struct runner *r, int signal_number)
+{
+    r->stops++;
+    if (r->stops == 1) {
+        r->result->signal_number = signal_number;
+        log_info("%s: the cells stop with a checkpoint", signal_number == SIGINT ? "SIGINT" : signal_number == SIGTERM ? "SIGTERM" : "warning before the time limit");
+    }
+    for (int i = 0; i < r->o->jobs; i++)
+        if (r->slot[i].pid > 0) r->stops > 1 && signal_number == SIGINT ? kill(-r->slot[i].pid, SIGKILL) : r->stops > 1 ? 0 : kill(r->slot[i].pid, SIGUSR2);
+}
+
+static int busy(const struct runner *r)
+{
+    int count = 0;
+    for (int i = 0; i < r->o->jobs; i++) count += r->slot[i].pid > 0;
+    return count;
+}
+
+static void show(struct runner *r)
+{
+    if (r->o->quiet) return;
+    progress_update(&r->progress, r->ended, "cells, %d running, %d failed", busy(r), r->result->failed);
+}
+
+static int fill(struct runner *r, const int *which, int *next, struct error *err)
+{
+    for (int i = 0; i < r->o->jobs && *next < r->count && !r->stops; i++)
+        while (!r->slot[i].pid && *next < r->count) {
+            r->slot[i].cell = &r->list->cells[which[(*next)++]];
+            if (begin(r, &r->slot[i], false, err)) return -1;
+        }
+    return 0;
+}
+
+static int loop(struct runner *r, const int *which, const sigset_t *awaited, struct error *err)
+{
+    const struct timespec half_second = {0, 500000000};
+    int next = 0, status = 0;
+    while (!status) {
+        status = fill(r, which, &next, err);
+        show(r);
+        if (status || !busy(r)) break;
+        int came = sigtimedwait(awaited, NULL, &half_second);
+        if (came == SIGINT || came == SIGTERM || came == r->warning) take_stop(r, came);
+        status = reap(r, err);
+    }
+    r->result->stopped += r->count - r->ended; /* never begun */
+    return status;
+}
+
+static int warning_signal(const struct settings *s)
+{
+    const char *name = settings_string(s, "slurm.signal");
+    return !strcmp(name, "usr1") ? SIGUSR1 : !strcmp(name, "usr2") ? SIGUSR2 : SIGTERM;
+}
+
+int runner_run(struct runner_result *result, const struct cell_list *list, const int *which, int count, const struct runner_options *o,
+               struct error *err)
+{
+    struct runner r = {.o = o, .list = list, .result = result, .count = count, .warning = warning_signal(o->s)};
+    sigset_t awaited, before;
+    const int signals[] = {SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+    *result = (struct runner_result){0};
+    if (launch_find(&r.launcher, o->s, err)) return -1;
+    r.slot = NEW_ARRAY(struct slot, o->jobs);
+    sigemptyset(&awaited);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaddset(&awaited, signals[i]);
+    sigprocmask(SIG_BLOCK, &awaited, &before);
+    progress_start(&r.progress, count, "grid");
+    int status = loop(&r, which, &awaited, err);
+    if (!o->quiet) progress_end(&r.progress);
+    for (int i = 0; status && i < o->jobs; i++)
+        if (r.slot[i].pid > 0) kill(r.slot[i].pid, SIGUSR2); /* we cannot go on: the cells keep what they have */
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    mem_free(r.slot);
+    return status;
+}
