@@ -37,6 +37,12 @@ void figure_overview_add(struct report *r); /* AUC of all cells with intervals b
 
 /* ---- the page (page.c) ---- */
 void page_write(struct text *html, const struct report *r);
+/* page_tables.c */
+void page_add_table1(struct text *html, const struct report *r);
+void page_add_table2(struct text *html, const struct report *r);
+void page_add_comparisons(struct text *html, const struct report *r);
+void page_add_lesions(struct text *html, const struct report *r);
+void page_add_extras(struct text *html, const struct report *r);
 /* page_provenance.c */
 void page_add_missing(struct text *html, const struct report *r);
 void page_add_provenance(struct text *html, const struct report *r);

@@ -186,6 +186,16 @@ static void read_record(struct run *r, struct notes *notes)
 
 static bool differs(double got, double want) { return isnan(got) != isnan(want) || fabs(got - want) > METRIC_TOLERANCE; }
 
+static void add_difference(struct text *t, const char *name, double told, double got)
+{
+    if (!differs(told, got)) return;
+    text_add(t, "%s%s ", t->length ? ", " : "", name);
+    text_add_number(t, told);
+    text_add(t, " (they give ");
+    text_add_number(t, got);
+    text_add(t, ")");
+}
+
 static void compare_metrics(const struct run *r, const struct json_value *told, struct notes *notes)
 {
     const struct binary_metrics *m = &r->metrics.covid;
@@ -194,19 +204,16 @@ static void compare_metrics(const struct run *r, const struct json_value *told, 
         {"sensitivity", m->sensitivity}, {"specificity", m->specificity}, {"precision", m->precision}, {"f1", m->f1},
         {"accuracy", m->accuracy}, {"auc", m->auc}, {"auc_hard", m->auc_hard}};
     const struct json_value *lesions = json_member(told, "lesions");
-    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
-        double there = json_member_number(told, figures[i].name, NAN);
-        if (differs(there, figures[i].value))
-            notes_add(notes, "%s: metrics.json says %s = %.17g, its predictions give %.17g; the latter is used", r->name, figures[i].name, there,
-                      figures[i].value);
-    }
+    struct text t = {0};
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        add_difference(&t, figures[i].name, json_member_number(told, figures[i].name, NAN), figures[i].value);
     for (int l = 0; l < LESION_COUNT; l++) {
         const struct json_value *lesion = json_member(lesions, lesion_names[l]);
-        double there = json_member_number(lesion, "auc", NAN), support = json_member_number(lesion, "support", NAN);
-        if (differs(there, r->metrics.lesion[l].auc) || differs(support, (double)r->metrics.lesion[l].support))
-            notes_add(notes, "%s: metrics.json says %s: support %g, AUC %.17g, its predictions give %lld, %.17g; the latter is used", r->name,
-                      lesion_names[l], support, there, (long long)r->metrics.lesion[l].support, r->metrics.lesion[l].auc);
+        add_difference(&t, lesion_names[l], json_member_number(lesion, "auc", NAN), r->metrics.lesion[l].auc);
+        add_difference(&t, "support", json_member_number(lesion, "support", NAN), (double)r->metrics.lesion[l].support);
     }
+    if (t.length) notes_add(notes, "%s: metrics.json is not what its predictions give; they are used: %s", r->name, t.data);
+    text_free(&t);
 }
 
 static int read_result(struct run *r, const struct json_value *told, struct notes *notes, struct error *err)

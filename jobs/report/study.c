@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/memory.h"
+#include "jobs/report/study_private.h"
 
 static const struct { const char *name, *title; } backbones[] = {
     {"vgg16", "VGG-16"}, {"resnet18", "ResNet-18"}, {"resnet50", "ResNet-50"}, {"densenet121", "DenseNet-121"}, {"densenet169", "DenseNet-169"},
@@ -148,165 +148,7 @@ static void note_programs(const struct study *g, struct notes *notes)
                   others, first->name, first->version, first->program_hash, other);
 }
 
-/* ---- figures ---- */
-
-struct rankings { /* of one run */
-    struct ranking covid, lesion[LESION_COUNT];
-    bool lesions;
-};
-
-static void rank_run(struct rankings *k, const struct run *r)
-{
-    const struct predictions *p = &r->predictions;
-    double *score = NEW_ARRAY(double, p->n);
-    uint8_t *truth = NEW_ARRAY(uint8_t, p->n);
-    k->lesions = strcmp(r->method, "baseline") && !isnan(p->probability[1]); /* the baseline's other outputs were never trained */
-    for (int q = 0; q < (k->lesions ? LOGIT_COUNT : 1); q++) {
-        for (int64_t i = 0; i < p->n; i++) score[i] = p->probability[i * LOGIT_COUNT + q], truth[i] = p->label[i * LOGIT_COUNT + q];
-        ranking_make(q ? &k->lesion[q - 1] : &k->covid, score, truth, p->n);
-    }
-    mem_free(score);
-    mem_free(truth);
-}
-
-static void free_rankings(struct rankings *k)
-{
-    ranking_free(&k->covid);
-    for (int l = 0; l < LESION_COUNT; l++) ranking_free(&k->lesion[l]);
-}
-
-static void quantities(double value[QUANTITY_COUNT], const struct rankings *k, const int *weight)
-{
-    ranking_figures(value, &k->covid, weight);
-    for (int l = 0; l < LESION_COUNT; l++) value[FIGURE_COUNT + l] = k->lesions ? ranking_auc(&k->lesion[l], weight) : NAN;
-}
-
-/* Mean over the seeds for one weighting into column `column` of out (QUANTITY_COUNT, columns). */
-static void mean_quantities(double *out, int column, int columns, const struct rankings *k, int runs, const int *weight)
-{
-    double sum[QUANTITY_COUNT] = {0}, value[QUANTITY_COUNT];
-    for (int r = 0; r < runs; r++) {
-        quantities(value, &k[r], weight);
-        for (int q = 0; q < QUANTITY_COUNT; q++) sum[q] += value[q];
-    }
-    for (int q = 0; q < QUANTITY_COUNT; q++) out[(int64_t)q * columns + column] = sum[q] / runs;
-}
-
-static void resample(struct cell *c, const struct rankings *k, uint64_t seed)
-{
-    const struct predictions *p = &c->run[0]->predictions;
-    int *weight = NEW_ARRAY(int, p->n), *count = NEW_ARRAY(int, p->clusters);
-    c->replicate = NEW_ARRAY(double, QUANTITY_COUNT * BOOTSTRAP_REPLICATES);
-    c->left_out = NEW_ARRAY(double, QUANTITY_COUNT * p->clusters);
-    for (int b = 0; b < BOOTSTRAP_REPLICATES; b++) {
-        bootstrap_weights(weight, count, seed, b, p->cluster, p->n, p->clusters);
-        mean_quantities(c->replicate, b, BOOTSTRAP_REPLICATES, k, c->runs, weight);
-    }
-    for (int left = 0; left < p->clusters; left++) {
-        for (int64_t i = 0; i < p->n; i++) weight[i] = p->cluster[i] != left;
-        mean_quantities(c->left_out, left, p->clusters, k, c->runs, weight);
-    }
-    mem_free(weight);
-    mem_free(count);
-}
-
-static struct interval interval_from(const double *replicate, double estimate, const double *left_out, int clusters)
-{
-    double *copy = NEW_ARRAY(double, BOOTSTRAP_REPLICATES);
-    memcpy(copy, replicate, sizeof *copy * BOOTSTRAP_REPLICATES);
-    struct interval out = interval_bca(copy, BOOTSTRAP_REPLICATES, estimate, left_out, clusters, 0.95);
-    mem_free(copy);
-    return out;
-}
-
-static void work_out_cell(struct cell *c, uint64_t seed)
-{
-    struct rankings *k = NEW_ARRAY(struct rankings, c->runs);
-    double *column = NEW_ARRAY(double, c->runs);
-    int clusters = c->run[0]->predictions.clusters;
-    c->value = NEW_ARRAY(double, c->runs * QUANTITY_COUNT);
-    for (int r = 0; r < c->runs; r++) {
-        rank_run(&k[r], c->run[r]);
-        quantities(c->value + r * QUANTITY_COUNT, &k[r], NULL);
-    }
-    resample(c, k, seed);
-    for (int q = 0; q < QUANTITY_COUNT; q++) {
-        struct quantity *u = &c->quantity[q];
-        for (int r = 0; r < c->runs; r++) column[r] = c->value[r * QUANTITY_COUNT + q];
-        u->mean = mean_of(column, c->runs);
-        u->deviation = deviation_of(column, c->runs);
-        u->interval = interval_from(c->replicate + (int64_t)q * BOOTSTRAP_REPLICATES, u->mean, c->left_out + (int64_t)q * clusters, clusters);
-    }
-    for (int r = 0; r < c->runs; r++) free_rankings(&k[r]);
-    mem_free(k);
-    mem_free(column);
-}
-
-/* ---- comparisons ---- */
-
-/* The paper's question is one of mean AUCs: all networks of a cell, trained alike but for the seed, against all of the other. DeLong's
- * statistic is made for any linear contrast of correlated areas, so the mean over LA-DNN's seeds less the mean over the baseline's
- * is tested as such (weights 1/seeds and -1/seeds). Neither p-values are combined, which are not independent (all rest on the same images),
- * nor are scores averaged, which would test ensembles that nobody proposes. As every DeLong test it takes the networks as given:
- * what other seeds would do is told by the deviation beside it. */
-static void contrast_areas(struct comparison *m)
-{
-    const struct cell *cells[] = {m->baseline, m->ladnn};
-    const struct predictions *p = &m->baseline->run[0]->predictions;
-    int curves = m->baseline->runs + m->ladnn->runs, at = 0;
-    double *coefficient = NEW_ARRAY(double, curves), **score = NEW_ARRAY(double *, curves);
-    uint8_t *label = NEW_ARRAY(uint8_t, p->n);
-    for (int64_t i = 0; i < p->n; i++) label[i] = p->label[i * LOGIT_COUNT];
-    for (int side = 0; side < 2; side++)
-        for (int r = 0; r < cells[side]->runs; r++, at++) {
-            coefficient[at] = (side ? 1.0 : -1.0) / cells[side]->runs;
-            score[at] = NEW_ARRAY(double, p->n);
-            for (int64_t i = 0; i < p->n; i++) score[at][i] = cells[side]->run[r]->predictions.probability[i * LOGIT_COUNT];
-        }
-    auc_contrast(&m->auc, (const double *const *)score, coefficient, curves, label, p->cluster, p->n, p->clusters);
-    for (int k = 0; k < curves; k++) mem_free(score[k]);
-    mem_free(score);
-    mem_free(coefficient);
-    mem_free(label);
-}
-
-static bool same_seeds(const struct cell *a, const struct cell *b)
-{
-    for (int r = 0; r < a->runs && a->runs == b->runs; r++)
-        if (a->run[r]->seed != b->run[r]->seed) return false;
-    return a->runs == b->runs;
-}
-
-static void difference_of(struct comparison *m, int q)
-{
-    const struct cell *a = m->baseline, *b = m->ladnn;
-    struct quantity *u = &m->difference[q];
-    int clusters = a->run[0]->predictions.clusters;
-    double *replicate = NEW_ARRAY(double, BOOTSTRAP_REPLICATES), *left_out = NEW_ARRAY(double, clusters), *pair = NEW_ARRAY(double, a->runs);
-    int64_t at = (int64_t)q * BOOTSTRAP_REPLICATES;
-    for (int i = 0; i < BOOTSTRAP_REPLICATES; i++) replicate[i] = b->replicate[at + i] - a->replicate[at + i];
-    for (int i = 0; i < clusters; i++) left_out[i] = b->left_out[(int64_t)q * clusters + i] - a->left_out[(int64_t)q * clusters + i];
-    for (int r = 0; r < a->runs && same_seeds(a, b); r++) pair[r] = b->value[r * QUANTITY_COUNT + q] - a->value[r * QUANTITY_COUNT + q];
-    u->mean = b->quantity[q].mean - a->quantity[q].mean;
-    u->deviation = same_seeds(a, b) ? deviation_of(pair, a->runs) : NAN;
-    u->interval = interval_from(replicate, u->mean, left_out, clusters);
-    mem_free(replicate);
-    mem_free(left_out);
-    mem_free(pair);
-}
-
-static void compare(struct comparison *m)
-{
-    const struct cell *a = m->baseline, *b = m->ladnn;
-    const struct cell *bad = !cell_usable(a) ? a : !cell_usable(b) ? b : NULL;
-    m->auc = (struct contrast){NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-    if (bad) m->refused = mem_format("%s: %s", method_title(bad->method), bad->refused ? bad->refused : "no finished run");
-    else if (!predictions_same_images(&a->run[0]->predictions, &b->run[0]->predictions))
-        m->refused = mem_string("not tested on the same images with the same labels");
-    if (m->refused) return;
-    contrast_areas(m);
-    for (int q = 0; q < QUANTITY_COUNT; q++) difference_of(m, q);
-}
+/* ---- all of it ---- */
 
 static void compare_all(struct study *g)
 {
@@ -317,7 +159,7 @@ static void compare_all(struct study *g)
         struct comparison *m = &g->comparison[g->comparisons++];
         m->baseline = a;
         m->ladnn = b;
-        compare(m);
+        comparison_work_out(m);
     }
     double *p = NEW_ARRAY(double, g->comparisons), *patient = NEW_ARRAY(double, g->comparisons);
     for (int i = 0; i < g->comparisons; i++) p[i] = g->comparison[i].auc.p, patient[i] = g->comparison[i].auc.patient_p;
@@ -346,7 +188,7 @@ void study_make(struct study *g, const struct run_list *runs, uint64_t seed, str
     note_programs(g, notes);
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < g->cells; i++)
-        if (cell_usable(&g->cell[i])) work_out_cell(&g->cell[i], seed);
+        if (cell_usable(&g->cell[i])) cell_work_out(&g->cell[i], seed);
     compare_all(g);
 }
 
