@@ -74,6 +74,29 @@ struct interval interval_from(const double *replicate, double estimate, const do
     return out;
 }
 
+/* Patients with an image that has label k equal to `wanted`. */
+static int count_patients(const struct predictions *p, int k, int wanted)
+{
+    uint8_t *seen = NEW_ARRAY(uint8_t, p->clusters);
+    int count = 0;
+    for (int64_t i = 0; i < p->n; i++) seen[p->cluster[i]] |= p->label[i * LOGIT_COUNT + k] == wanted;
+    for (int c = 0; c < p->clusters; c++) count += seen[c];
+    mem_free(seen);
+    return count;
+}
+
+/* Takes the intervals back that rest on too few patients of a class. */
+static void check_patients(struct cell *c)
+{
+    const struct predictions *p = &c->run[0]->predictions;
+    for (int k = 0; k < LOGIT_COUNT; k++) {
+        c->patients[k] = count_patients(p, k, 1);
+        if (c->patients[k] >= INTERVAL_PATIENTS_MIN && count_patients(p, k, 0) >= INTERVAL_PATIENTS_MIN) continue;
+        for (int q = k ? FIGURE_COUNT + k - 1 : 0; q < (k ? FIGURE_COUNT + k : FIGURE_COUNT); q++)
+            c->quantity[q].interval.low = c->quantity[q].interval.high = NAN;
+    }
+}
+
 void cell_work_out(struct cell *c, uint64_t seed)
 {
     struct rankings *k = NEW_ARRAY(struct rankings, c->runs);
@@ -92,6 +115,7 @@ void cell_work_out(struct cell *c, uint64_t seed)
         u->deviation = deviation_of(column, c->runs);
         u->interval = interval_from(c->replicate + (int64_t)q * BOOTSTRAP_REPLICATES, u->mean, c->left_out + (int64_t)q * clusters, clusters);
     }
+    check_patients(c);
     for (int r = 0; r < c->runs; r++) free_rankings(&k[r]);
     mem_free(k);
     mem_free(column);

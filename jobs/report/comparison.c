@@ -50,6 +50,7 @@ static void difference_of(struct comparison *m, int q)
     u->mean = b->quantity[q].mean - a->quantity[q].mean;
     u->deviation = same_seeds(a, b) ? deviation_of(pair, a->runs) : NAN;
     u->interval = interval_from(replicate, u->mean, left_out, clusters);
+    if (isnan(a->quantity[q].interval.low)) u->interval.low = u->interval.high = NAN; /* too few patients, or undefined */
     mem_free(replicate);
     mem_free(left_out);
     mem_free(pair);

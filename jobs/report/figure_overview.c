@@ -77,7 +77,7 @@ void figure_overview_add(struct report *r)
         for (int i = 0; i < r->study.cells; i++) rows += cell_usable(&r->study.cell[i]) && !strcmp(r->study.cell[i].dataset, label);
         if (!rows) continue;
         char *heading = mem_format("Table 2, %s, as a picture", label);
-        struct plot *p = plot_open(LABELS + 4 * PITCH, TOP + rows * ROW + 30, heading);
+        struct plot *p = plot_open(LABELS + 4 * PITCH, TOP + rows * ROW + 42, heading);
         draw_key(p, paper_set(label) >= 0);
         draw_rows(p, &r->study, label, rows);
         report_add_picture(r, "table2", label, heading, "Bars are 95 % intervals (patients resampled, networks as they are).", p);

@@ -180,8 +180,8 @@ void page_add_lesions(struct text *t, const struct report *r)
         if (!cell_usable(c) || isnan(c->run[0]->predictions.probability[1]) || !strcmp(c->method, "baseline")) continue;
         if (!head) {
             text_add(t, "<h2>Lesions</h2>\n<p>AUC in percent of each lesion output over all test images, with how many images have the lesion (support). "
-                        "A lesion that no test image has is n/a, never a number; with a handful of positives the interval says what the number is worth.</p>\n"
-                        "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Backbone</th><th>Support</th>");
+                        "A lesion that no test image has is n/a, never a number; one of fewer than %d patients has no interval, because nothing can be said of other patients.</p>\n"
+                        "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Backbone</th><th>Support</th>", INTERVAL_PATIENTS_MIN);
             for (int l = 0; l < LESION_COUNT; l++) text_add(t, "<th>%s</th>", lesion_names[l]);
             text_add(t, "</tr></thead><tbody>\n");
         }
@@ -189,7 +189,9 @@ void page_add_lesions(struct text *t, const struct report *r)
         text_add(t, "<tr><td>"), html_add(t, c->dataset), text_add(t, "</td><td class=l>"), html_add(t, backbone_title(c->backbone));
         text_add(t, "</td><td class=num>");
         for (int l = 0; l < LESION_COUNT; l++) text_add(t, "%s%lld", l ? " / " : "", (long long)c->run[0]->metrics.lesion[l].support);
-        text_add(t, "</td>");
+        text_add(t, "<small>");
+        for (int l = 0; l < LESION_COUNT; l++) text_add(t, "%s%d", l ? " / " : "", c->patients[1 + l]);
+        text_add(t, " patients</small></td>");
         for (int l = 0; l < LESION_COUNT; l++) add_lesion(t, c, l);
         text_add(t, "</tr>\n");
     }

@@ -33,6 +33,9 @@ int paper_set(const char *dataset)
     return !strcmp(name, "d0") ? PAPER_D0 : !strcmp(name, "d0d1") ? PAPER_D0_D1 : -1;
 }
 
+/* The double that is nearest to the printed one. */
+static double share(double percent) { return floor(10 * percent + 0.5) / 1000; }
+
 double paper_figure(const char *dataset, const char *backbone, const char *method, enum figure figure)
 {
     int set = paper_set(dataset), column = !strcmp(method, "baseline") ? 0 : !strcmp(method, "ladnn") ? 1 : -1;
@@ -41,10 +44,10 @@ double paper_figure(const char *dataset, const char *backbone, const char *metho
     for (size_t i = 0; i < sizeof table2 / sizeof *table2; i++) {
         if (strcmp(table2[i].backbone, backbone)) continue;
         switch (figure) {
-        case FIGURE_SENSITIVITY: return table2[i].sensitivity[column] / 100;
-        case FIGURE_AUC: return table2[i].auc[column] / 100;
-        case FIGURE_F1: return table2[i].f1[column] / 100;
-        case FIGURE_ACCURACY: return table2[i].accuracy[column] / 100;
+        case FIGURE_SENSITIVITY: return share(table2[i].sensitivity[column]);
+        case FIGURE_AUC: return share(table2[i].auc[column]);
+        case FIGURE_F1: return share(table2[i].f1[column]);
+        case FIGURE_ACCURACY: return share(table2[i].accuracy[column]);
         default: return NAN;
         }
     }

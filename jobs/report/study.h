@@ -10,6 +10,8 @@ struct quantity {
     double mean, deviation;   /* over the seeds */
     struct interval interval; /* of the mean: other patients, the same networks */
 };
+/* An interval needs so many patients of the rarer class: resampling fewer, it would look narrow and mean nothing. */
+enum { INTERVAL_PATIENTS_MIN = 5 };
 struct cell {
     const char *dataset, *backbone, *method; /* borrowed from the runs */
     const struct run **listed; /* all runs of this cell, by seed */
@@ -17,6 +19,7 @@ struct cell {
     const struct run **run;    /* those with numbers: the cell's seeds */
     int runs;
     char *refused;             /* why there are no figures although there are runs, or NULL */
+    int patients[LOGIT_COUNT]; /* with a positive image: COVID, then each lesion */
     double *value;             /* (runs, QUANTITY_COUNT) */
     struct quantity quantity[QUANTITY_COUNT];
     double *replicate, *left_out; /* means over the seeds (QUANTITY_COUNT, BOOTSTRAP_REPLICATES), (QUANTITY_COUNT, clusters) */

@@ -117,8 +117,8 @@ static void csv_cell(struct text *t, const struct cell *c)
     const struct predictions *p = &c->run[0]->predictions;
     for (int q = 0; q < QUANTITY_COUNT; q++) {
         add_name(t, c->dataset), add_name(t, c->backbone), add_name(t, c->method);
-        text_add(t, ",%d,%lld,%d,%s%s,%lld", c->runs, (long long)p->n, p->clusters, q < FIGURE_COUNT ? "" : "auc_", quantity_name(q),
-                 (long long)support_of(c, q));
+        text_add(t, ",%d,%lld,%d,%s%s,%lld,%d", c->runs, (long long)p->n, p->clusters, q < FIGURE_COUNT ? "" : "auc_", quantity_name(q),
+                 (long long)support_of(c, q), c->patients[q < FIGURE_COUNT ? 0 : q - FIGURE_COUNT + 1]);
         csv_quantity(t, &c->quantity[q]);
         add_number(t, paper_of(c, q));
         text_add(t, "\n");
@@ -141,6 +141,7 @@ static void json_cell(struct json *j, const struct cell *c)
         for (int q = 0; q < QUANTITY_COUNT; q++) {
             json_object(j, quantity_name(q));
             json_int(j, "support", support_of(c, q));
+            json_int(j, "support_patients", c->patients[q < FIGURE_COUNT ? 0 : q - FIGURE_COUNT + 1]);
             json_quantity(j, &c->quantity[q]);
             json_number(j, "paper", paper_of(c, q));
             json_end_object(j);
@@ -181,7 +182,7 @@ static int write_table2(const struct report *r, const char *out, struct error *e
 {
     struct text csv = {0}, text = {0};
     struct json j;
-    text_add(&csv, "dataset,backbone,method,seeds,images,patients,figure,support,mean,deviation,low,high,undefined_replicates,paper\n");
+    text_add(&csv, "dataset,backbone,method,seeds,images,patients,figure,support,support_patients,mean,deviation,low,high,undefined_replicates,paper\n");
     for (int i = 0; i < r->study.cells; i++)
         if (cell_usable(&r->study.cell[i])) csv_cell(&csv, &r->study.cell[i]);
     begin_json(&j, &text, r);

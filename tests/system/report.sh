@@ -13,7 +13,7 @@ make_grid whole --list
 check "28 cells, 5 seeds" report whole --out page
 check "all there" says '140 of 140 runs finished, 28 of 28 cells' report.log
 check "the numbers are scikit-learn's" "$python" "$tests/reference/check_report.py" whole page
-sed 's/^\(d0,resnet50,ladnn,.*,auc,98,0\.\)\(.\)/\11/' page/table2.csv >changed.csv
+sed 's/^\(d0,resnet50,ladnn,.*,auc,98,54,0\.\)\(.\)/\11/' page/table2.csv >changed.csv
 mkdir wrong && cp page/comparisons.csv wrong/ && mv changed.csv wrong/table2.csv
 check "and a changed one would be seen" bash -c "! '$python' '$tests/reference/check_report.py' whole wrong"
 # User time, because the machine may be busy; the smallest of three. The clock's limit is for a machine that is not.
@@ -36,6 +36,14 @@ for s in svg: m.parseString(s)"
 check "research use" says 'class=notice>Research use only' page/report.html
 check "not synthetic" lacks 'SYNTHETIC' page/report.html
 check "n/a for a lesion without positives" says '<td>n/a<small>0 positives' page/report.html
+check "no interval from fewer than 5 patients, one from more" "$python" -c "
+import csv
+seen = set()
+for r in csv.DictReader(open('page/table2.csv')):
+    few = int(r['support_patients']) < 5
+    assert not (few and r['low']) and (few or r['low'] or not r['mean']), r
+    seen.add((few, bool(r['mean']), bool(r['low'])))
+assert (True, True, False) in seen and (False, True, True) in seen, seen"
 check "the paper's numbers" says '<td class=p>84.7</td>' page/report.html
 check "no figure 3 without the data, and that is said" says 'Figure 3 are without d0: /nowhere/d0' page/report.html
 check "JSON" "$python" -c "

@@ -50,7 +50,7 @@ static void test_refused(void)
         {"-012", "leading zero"}, {"1.", "a digit"}, {".5", "a value"}, {"1e", "a digit"}, {"1e+", "a digit"}, {"1e999", "too large"}, {"+1", "a value"},
         {"\"abc", "ends within a string"}, {"\"a\nb\"", "control character"}, {"\"\\x41\"", "unknown escape"}, {"\"\\u12g4\"", "four hexadecimal"},
         {"\"\\u0000\"", "NUL"}, {"\"\\ud83d\"", "surrogate"}, {"\"\\ude00\"", "surrogate"}, {"\"\\ud83d\\u0041\"", "surrogate"}, {"\"\\", "unknown escape"},
-        {"\"\xC3\"", "not UTF-8"}, {"\"\xED\xA0\x80\"", "not UTF-8"}, {"\"\xFF\"", "not UTF-8"}, {"// a\n1", "a value"}, {"{\"a\": [1, {\"b\": tru}]}", "byte 17"}};
+        {"\"\xC3\"", "not UTF-8"}, {"\"\xED\xA0\x80\"", "not UTF-8"}, {"\"\xFF\"", "not UTF-8"}, {"// a\n1", "a value"}, {"{\"a\": [1, {\"b\": tru}]}", "byte 16"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct error err = {0};
         struct json_value *v = json_read(cases[i].text, strlen(cases[i].text), &err);
