@@ -61,7 +61,7 @@ void comparison_work_out(struct comparison *m)
     const struct cell *a = m->baseline, *b = m->ladnn;
     const struct cell *bad = !cell_usable(a) ? a : !cell_usable(b) ? b : NULL;
     m->auc = (struct contrast){NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-    if (bad) m->refused = mem_format("%s: %s", method_title(bad->method), bad->refused ? bad->refused : "no finished run");
+    if (bad) m->refused = mem_format("%s: %s", method_title(bad->method), bad->refused ? bad->refused : "no run with a result");
     else if (!predictions_same_images(&a->run[0]->predictions, &b->run[0]->predictions))
         m->refused = mem_string("not tested on the same images with the same labels");
     if (m->refused) return;

@@ -44,7 +44,7 @@ static void add_paper(struct text *t, const struct cell *c, enum figure f)
 
 static void add_row(struct text *t, const struct cell *c, bool group, bool paper)
 {
-    text_add(t, "<tr%s><td>", group ? " class=group" : "");
+    text_add(t, "<tr%s><td class=num>", group ? " class=group" : "");
     if (group) html_add(t, backbone_title(c->backbone));
     text_add(t, "</td><td class=l>");
     html_add(t, method_title(c->method));
@@ -52,7 +52,7 @@ static void add_row(struct text *t, const struct cell *c, bool group, bool paper
     if (c->runs < c->listed_count) text_add(t, " of %d", c->listed_count);
     text_add(t, "</td>");
     if (!cell_usable(c)) {
-        text_add(t, "<td class=l colspan=%d>%s", paper ? 8 : 4, c->refused ? "refused: " : "no finished run");
+        text_add(t, "<td class=l colspan=%d>%s", paper ? 8 : 4, c->refused ? "refused: " : "no run with a result");
         if (c->refused) html_add(t, c->refused);
         text_add(t, "</td></tr>\n");
         return;

@@ -82,8 +82,8 @@ check "the last attempt's reason, escaped" says 'disk &lt;full&gt; on node7' hol
 check "the run's own" says 'the loss is not a number' holes.page/report.html
 check "still running" says 'running in epoch 3 of 15' holes.page/report.html
 check "the cell says how many seeds it has" says '<td>1 of 2</td>' holes.page/report.html
-check "an empty cell is no number" says 'no finished run' holes.page/report.html
-check "not compared" says 'not compared: LA-DNN: no finished run' holes.page/report.html
+check "an empty cell is no number" says 'no run with a result' holes.page/report.html
+check "not compared" says 'not compared: LA-DNN: no run with a result' holes.page/report.html
 
 # ---- what is refused ----
 make_grid bad --list --seeds 2 --backbones vgg16,resnet18,resnet50,densenet121,efficientnet_b0 --datasets d0
