@@ -31,8 +31,8 @@ void report_add_picture(struct report *r, const char *kind, const char *dataset,
 {
     char *name = mem_format("%s-%s", kind, dataset);
     make_file_name(name);
-    plot_text(plot, plot_width(plot) - 4, plot_height(plot) - 4, is_synthetic(r, dataset) ? "SYNTHETIC data; research use only" : "research use only", 9,
-              PLOT_END, PLOT_GREY, false, false);
+    const char *foot = is_synthetic(r, dataset) ? "SYNTHETIC data; research use only" : "research use only";
+    plot_text(plot, plot_width(plot) - 4, plot_height(plot) - 4, foot, 9, PLOT_END, PLOT_GREY, false, false);
     r->picture = mem_grow(r->picture, (size_t)r->pictures * sizeof *r->picture, ((size_t)r->pictures + 1) * sizeof *r->picture);
     r->picture[r->pictures++] = (struct picture){name, mem_string(heading), mem_string(caption), plot};
 }
@@ -79,7 +79,8 @@ static void say(const struct report *r, const char *out, double seconds)
     for (int i = 0; i < r->runs.count; i++) finished += !r->runs.run[i].reason;
     for (int i = 0; i < r->study.cells; i++) cells += cell_usable(&r->study.cell[i]);
     for (int i = 0; i < r->notes.count; i++) log_warn("%s", r->notes.line[i]);
-    log_info("%d of %d runs finished, %d of %d cells with figures%s", finished, r->runs.count, cells, r->study.cells, r->synthetic ? " (SYNTHETIC data)" : "");
+    log_info("%d of %d runs finished, %d of %d cells with figures%s", finished, r->runs.count, cells, r->study.cells,
+             r->synthetic ? " (SYNTHETIC data)" : "");
     log_info("%s/report.html written in %.1f s (research use only)", out, seconds);
 }
 

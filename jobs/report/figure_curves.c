@@ -39,7 +39,8 @@ static void curves_of(struct curves *c, const struct cell *cell, uint64_t seed)
 {
     const struct predictions *p = &cell->run[0]->predictions;
     struct ranking *k = NEW_ARRAY(struct ranking, cell->runs);
-    double *score = NEW_ARRAY(double, p->n), *roc = NEW_ARRAY(double, POINTS * BOOTSTRAP_REPLICATES), *pr = NEW_ARRAY(double, POINTS * BOOTSTRAP_REPLICATES);
+    double *score = NEW_ARRAY(double, p->n);
+    double *roc = NEW_ARRAY(double, POINTS * BOOTSTRAP_REPLICATES), *pr = NEW_ARRAY(double, POINTS * BOOTSTRAP_REPLICATES);
     uint8_t *label = NEW_ARRAY(uint8_t, p->n);
     int *weight = NEW_ARRAY(int, p->n), *count = NEW_ARRAY(int, p->clusters);
     for (int64_t i = 0; i < p->n; i++) label[i] = p->label[i * LOGIT_COUNT];
@@ -134,8 +135,8 @@ void figure4_add(struct report *r)
         struct plot *p = plot_open(LEFT + (count < COLUMNS ? count : COLUMNS) * PITCH - 8, rows * 2 * ROW + 6, heading);
         for (int i = 0; i < count; i++) draw_backbone(p, r, label, list[i], i);
         report_add_picture(r, "figure4", label, heading,
-                           "Mean curve over the seeds with its pointwise 95 % band (patients resampled); AUC and average precision (AP) with 95 % intervals. "
-                           "Dashed: baseline; whole line: LA-DNN.", p);
+                           "Mean curve over the seeds with its pointwise 95 % band (patients resampled); AUC and average precision (AP) with 95 % "
+                           "intervals. Dashed: baseline; whole line: LA-DNN.", p);
         mem_free(heading);
     }
 }

@@ -67,7 +67,8 @@ static void draw_matrix(struct plot *p, const struct dataset *d)
             double share = (double)both[a][b] / (double)most;
             plot_rectangle(p, left + b * side, TOP + a * side, side, side, PLOT_BLUE, share * 0.9, (struct plot_pen){PLOT_BLACK, 0.75, 0, 1});
             snprintf(words, sizeof words, "%lld", (long long)both[a][b]);
-            plot_text(p, left + (b + 0.5) * side, TOP + (a + 0.58) * side, words, 12, PLOT_MIDDLE, share > 0.55 ? PLOT_WHITE : PLOT_BLACK, a == b, false);
+            plot_text(p, left + (b + 0.5) * side, TOP + (a + 0.58) * side, words, 12, PLOT_MIDDLE, share > 0.55 ? PLOT_WHITE : PLOT_BLACK, a == b,
+                      false);
         }
     }
 }
@@ -165,8 +166,9 @@ void figure3_add(struct report *r)
         draw_matrix(p, d->dataset);
         draw_negatives(p, d->dataset);
         report_add_picture(r, "figure3", d->label, heading,
-                           "All images of the three splits. (a) how many of the five lesion labels a COVID-positive image has. (b) how many images have both "
-                           "labels; on the diagonal, all with that label. (c) negatives by the collection that the patient's name tells: the paper's "
+                           "All images of the three splits. (a) how many of the five lesion labels a COVID-positive image has. (b) how many images "
+                           "have both labels; on the diagonal, all with that label. (c) negatives by the collection that the patient's name tells: "
+                           "the paper's "
                            "figure counts diagnoses (normal, cancer, nodules, other viral pneumonia), which the published files do not hold.", p);
         mem_free(heading);
     }

@@ -105,8 +105,8 @@ void figure6_add(struct report *r)
         if (!c) continue;
         const struct run *run = c->run[0];
         char *heading = mem_format("Figure 6, %s: lesion outputs of %s LA-DNN", c->dataset, backbone_title(c->backbone));
-        char *caption = mem_format("Each point is a test image (%lld of them) of one network (seed %lld). On the diagonal the share of images by output; "
-                                   "above it Pearson's correlation in each class.", (long long)run->predictions.n, (long long)run->seed);
+        char *caption = mem_format("Each point is a test image (%lld of them) of one network (seed %lld). On the diagonal the share of images by "
+                                   "output; above it Pearson's correlation in each class.", (long long)run->predictions.n, (long long)run->seed);
         struct plot *p = plot_open(LEFT + LESION_COUNT * PITCH, TOP + LESION_COUNT * PITCH + 30, heading);
         draw_pairs(p, &run->predictions);
         report_add_picture(r, "figure6", c->dataset, heading, caption, p);

@@ -10,7 +10,10 @@
 enum { LABELS = 180, WIDE = 176, PITCH = 202, ROW = 19, TOP = 62 };
 static const enum figure shown[] = {FIGURE_SENSITIVITY, FIGURE_AUC, FIGURE_F1, FIGURE_ACCURACY};
 
-static int colour_of(const struct cell *c) { return !strcmp(c->method, "ladnn") ? PLOT_VERMILLION : !strcmp(c->method, "baseline") ? PLOT_BLUE : PLOT_GREEN; }
+static int colour_of(const struct cell *c)
+{
+    return !strcmp(c->method, "ladnn") ? PLOT_VERMILLION : !strcmp(c->method, "baseline") ? PLOT_BLUE : PLOT_GREEN;
+}
 
 static void draw_figure(const struct axes *a, const struct cell *c, enum figure f, double y)
 {

@@ -70,7 +70,8 @@ static void add_figure(struct report *r, const char *label, bool covid)
     for (int i = 0; i < r->study.cells; i++) count += !strcmp(r->study.cell[i].dataset, label) && epochs_of(&r->study.cell[i]) > 0;
     if (!count) return;
     char *heading = mem_format("Training, %s: %s", label, covid ? "COVID cross-entropy by epoch" : "loss by epoch");
-    struct plot *p = plot_open(LEFT + (count < COLUMNS ? count < 2 ? 2 : count : COLUMNS) * PITCH - 10, TOP + (count + COLUMNS - 1) / COLUMNS * ROW - 14, heading);
+    struct plot *p = plot_open(LEFT + (count < COLUMNS ? count < 2 ? 2 : count : COLUMNS) * PITCH - 10,
+                               TOP + (count + COLUMNS - 1) / COLUMNS * ROW - 14, heading);
     draw_key(p);
     for (int i = 0; i < r->study.cells; i++)
         if (!strcmp(r->study.cell[i].dataset, label) && epochs_of(&r->study.cell[i]) > 0) draw_cell(p, &r->study.cell[i], place++, covid);

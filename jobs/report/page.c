@@ -8,17 +8,22 @@
 #include "jobs/report/report.h"
 
 static const char style[] =
-    "body{font:15px/1.45 'DejaVu Sans',Verdana,Helvetica,Arial,sans-serif;color:#111;background:#fff;max-width:1040px;margin:1.5em auto;padding:0 1em}"
+    "body{font:15px/1.45 'DejaVu Sans',Verdana,Helvetica,Arial,sans-serif;color:#111;background:#fff;max-width:1040px;margin:1.5em auto;padding:0 "
+    "1em}"
     "h1{font-size:1.5em;margin:.2em 0}h2{font-size:1.2em;margin:2em 0 .4em;border-bottom:2px solid #111}h3{font-size:1em;margin:1.2em 0 .3em}"
-    ".notice{border:2px solid #111;padding:.5em .8em;font-weight:bold}.warn{border:2px solid #b34700;border-left-width:10px;padding:.3em .8em;margin:1em 0}"
+    ".notice{border:2px solid #111;padding:.5em .8em;font-weight:bold}.warn{border:2px solid #b34700;border-left-width:10px;padding:.3em "
+    ".8em;margin:1em 0}"
     ".synthetic{background:#111;color:#fff;padding:.4em .8em;font-weight:bold;margin:.6em 0}"
     "table{border-collapse:collapse;font-size:13px;margin:.5em 0}th,td{padding:.22em .5em;text-align:right;vertical-align:top}"
     "th{border-bottom:1px solid #111;font-weight:bold}td:first-child,th:first-child,.l{text-align:left}tbody tr{border-bottom:1px solid #ccc}"
-    "tr.group{border-top:1.5px solid #555}td.p{color:#444;font-style:italic}td.bold,b{font-weight:bold}small{font-size:11px;color:#333;display:block;white-space:nowrap}"
+    "tr.group{border-top:1.5px solid "
+    "#555}td.p{color:#444;font-style:italic}td.bold,b{font-weight:bold}small{font-size:11px;color:#333;display:block;white-space:nowrap}"
     ".num{white-space:nowrap}figure{margin:1em 0;break-inside:avoid}figcaption{font-size:13px;max-width:60em}svg{max-width:100%;height:auto}"
-    "p,li{max-width:62em}.prov table,.prov code{font-size:11px}code{font-size:12px;overflow-wrap:anywhere}details{margin:.5em 0}summary{cursor:pointer}.scroll{overflow-x:auto}"
+    "p,li{max-width:62em}.prov table,.prov code{font-size:11px}code{font-size:12px;overflow-wrap:anywhere}details{margin:.5em "
+    "0}summary{cursor:pointer}.scroll{overflow-x:auto}"
     "@page{size:A4;margin:12mm}@media print{body{font-size:10pt;margin:0;max-width:none;padding:0}table{font-size:8pt;break-inside:auto}"
-    "tr{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}.prov table,.prov code{font-size:6pt}.prov td,.prov th{padding:.1em .25em}}";
+    "tr{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}.prov table,.prov code{font-size:6pt}.prov td,.prov th{padding:.1em "
+    ".25em}}";
 
 void html_add(struct text *html, const char *text) { xml_add(html, text); }
 
@@ -26,7 +31,8 @@ void html_add(struct text *html, const char *text) { xml_add(html, text); }
 
 static void add_notices(struct text *t, const struct report *r)
 {
-    text_add(t, "<p class=notice>Research use only: nothing on this page is a diagnosis, and no number on it says how well a patient would be diagnosed.</p>\n");
+    text_add(t, "<p class=notice>Research use only: nothing on this page is a diagnosis, and no number on it says how well a patient would be "
+                "diagnosed.</p>\n");
     if (r->synthetic)
         text_add(t, "<p class=synthetic>SYNTHETIC DATA: some of these runs were trained and tested on drawn pictures (ladnn phantom). "
                     "Their numbers say nothing about lungs, nor about the paper.</p>\n");
@@ -62,23 +68,32 @@ static void add_pictures(struct text *t, const struct report *r, const char *lea
         head = true;
         text_add(t, "<figure>\n");
         plot_svg(p->plot, t, false);
-        text_add(t, "<figcaption><b>"), html_add(t, p->heading), text_add(t, ".</b> "), html_add(t, p->caption), text_add(t, "</figcaption></figure>\n");
+        text_add(t, "<figcaption><b>"), html_add(t, p->heading), text_add(t, ".</b> "), html_add(t, p->caption);
+        text_add(t, "</figcaption></figure>\n");
     }
 }
 
 static void add_method(struct text *t, const struct report *r)
 {
     text_add(t, "<h2>How this was computed</h2>\n<ul>\n"
-                "<li>Every figure is worked out anew from the runs' predictions.csv; metrics.json is compared with it. Positive means a probability of at least 0.5, as in the paper. "
+                "<li>Every figure is worked out anew from the runs' predictions.csv; metrics.json is compared with it. Positive means a "
+                "probability of at least 0.5, as in the paper. "
                 "AUC counts ties half. A ratio of nothing is n/a.</li>\n"
-                "<li>Intervals: %d bootstrap samples of <em>patients</em> with replacement (random numbers of seed %llu, the same patients for all networks of a data set), bias-corrected and accelerated "
-                "(Efron 1987). They tell how the mean over these networks would vary with other patients; how it varies with the seed is the deviation beside it.</li>\n"
-                "<li>DeLong: the contrast &ldquo;mean AUC over LA-DNN's seeds less mean over the baseline's&rdquo; with its variance from the placement values of all these correlated curves "
-                "(DeLong, DeLong &amp; Clarke-Pearson 1988); one test per backbone, no p-values are combined. By patient: the same with placements summed by patient (Obuchowski 1997). "
+                "<li>Intervals: %d bootstrap samples of <em>patients</em> with replacement (random numbers of seed %llu, the same patients for all "
+                "networks of a data set), bias-corrected and accelerated "
+                "(Efron 1987). They tell how the mean over these networks would vary with other patients; how it varies with the seed is the "
+                "deviation beside it.</li>\n"
+                "<li>DeLong: the contrast &ldquo;mean AUC over LA-DNN's seeds less mean over the baseline's&rdquo; with its variance from the "
+                "placement values of all these correlated curves "
+                "(DeLong, DeLong &amp; Clarke-Pearson 1988); one test per backbone, no p-values are combined. By patient: the same with placements "
+                "summed by patient (Obuchowski 1997). "
                 "Both take the trained networks as given.</li>\n"
-                "<li>Under one data set's name all runs have the same data hash, and the seeds of a cell differ in nothing but the seed; what does not is refused above, not averaged.</li>\n"
-                "<li>Paper: Liu, Gao, He, Lv, Yin: Online COVID-19 diagnosis with chest CT images: Lesion-attention deep neural networks, medRxiv 2020.05.11.20097907 (a preprint).</li>\n"
-                "<li>The same numbers with all digits: table1.csv, table2.csv, comparisons.csv, runs.csv, table1.json, table2.json; the figures alone: *.svg%s.</li>\n</ul>\n",
+                "<li>Under one data set's name all runs have the same data hash, and the seeds of a cell differ in nothing but the seed; what does "
+                "not is refused above, not averaged.</li>\n"
+                "<li>Paper: Liu, Gao, He, Lv, Yin: Online COVID-19 diagnosis with chest CT images: Lesion-attention deep neural networks, medRxiv "
+                "2020.05.11.20097907 (a preprint).</li>\n"
+                "<li>The same numbers with all digits: table1.csv, table2.csv, comparisons.csv, runs.csv, table1.json, table2.json; the figures "
+                "alone: *.svg%s.</li>\n</ul>\n",
              BOOTSTRAP_REPLICATES, (unsigned long long)r->seed, plot_png_available() ? ", *.png" : "");
 }
 
@@ -87,7 +102,8 @@ void page_write(struct text *html, const struct report *r)
     char now[32];
     clock_iso8601(now, sizeof now);
     text_add(html, "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width\">"
-                   "<title>LA-DNN: results%s (research use only)</title>\n<style>%s</style></head>\n<body>\n<h1>Lesion-attention networks: results</h1>\n",
+                   "<title>LA-DNN: results%s (research use only)</title>\n<style>%s</style></head>\n<body>\n<h1>Lesion-attention networks: "
+                   "results</h1>\n",
              r->synthetic ? ", SYNTHETIC data" : "", style);
     text_add(html, "<p>Made by ladnn %s, %s, from the runs in ", LADNN_VERSION, now);
     html_add(html, r->folder);

@@ -16,7 +16,8 @@ void page_add_missing(struct text *html, const struct report *r)
         text_add(html, "<p>None: all %d runs %s.</p>\n", r->runs.count, r->runs.listed ? "of the grid are here" : "found are finished");
         return;
     }
-    text_add(html, "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Backbone</th><th class=l>Method</th><th>Seed</th><th class=l>Run</th><th class=l>Why</th></tr></thead>"
+    text_add(html, "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Backbone</th><th class=l>Method</th><th>Seed</th>"
+                   "<th class=l>Run</th><th class=l>Why</th></tr></thead>"
                    "<tbody>\n");
     for (int i = 0; i < r->runs.count; i++) {
         const struct run *run = &r->runs.run[i];
@@ -94,7 +95,8 @@ static void add_run(struct text *html, const struct run_list *l, const struct ru
     text_add(html, "<tr><td>"), html_add(html, r->name), text_add(html, "</td><td class=l>"), html_add(html, r->dataset);
     text_add(html, "</td><td class=l>"), html_add(html, backbone_title(r->backbone)), text_add(html, "</td><td class=l>");
     html_add(html, method_title(r->method));
-    text_add(html, "</td><td>%lld</td><td>%d of %d</td><td>%.1f</td><td class=num>", (long long)r->seed, r->best_epoch, r->epochs, 100 * r->metrics.covid.auc);
+    text_add(html, "</td><td>%lld</td><td>%d of %d</td><td>%.1f</td><td class=num>", (long long)r->seed, r->best_epoch, r->epochs,
+             100 * r->metrics.covid.auc);
     html_add(html, r->written);
     text_add(html, "</td><td>%s</td><td class=l>", took), html_add(html, r->place);
     text_add(html, "</td><td class=l>"), html_add(html, r->version);
@@ -114,8 +116,10 @@ void page_add_provenance(struct text *html, const struct report *r)
     text_add(html, "<p>Common to all runs with figures: <code>");
     for_lines(html, &r->runs, first->identity, true);
     text_add(html, "</code></p>\n<p>Full hashes and all digits: runs.csv. Seconds are those of the recorded epochs.</p>\n"
-                   "<div class=\"scroll prov\"><table><thead><tr><th>Run</th><th class=l>Data</th><th class=l>Backbone</th><th class=l>Method</th><th>Seed</th><th>Epoch</th>"
-                   "<th>AUC</th><th>Begun (UTC)</th><th>Took</th><th class=l>Machine</th><th class=l>Program</th><th class=l>Data hash</th><th class=l>Other settings</th></tr></thead>"
+                   "<div class=\"scroll prov\"><table><thead><tr><th>Run</th><th class=l>Data</th><th class=l>Backbone</th>"
+                   "<th class=l>Method</th><th>Seed</th><th>Epoch</th>"
+                   "<th>AUC</th><th>Begun (UTC)</th><th>Took</th><th class=l>Machine</th><th class=l>Program</th><th class=l>Data hash</th>"
+                   "<th class=l>Other settings</th></tr></thead>"
                    "<tbody>\n");
     for (int i = 0; i < r->runs.count; i++)
         if (!r->runs.run[i].reason) add_run(html, &r->runs, &r->runs.run[i]);

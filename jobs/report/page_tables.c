@@ -95,15 +95,17 @@ static void add_table2_of(struct text *t, const struct report *r, const char *la
 
 void page_add_table2(struct text *t, const struct report *r)
 {
-    text_add(t, "<h2>Table 2: diagnosis</h2>\n<p>Percent. Mean over the seeds &plusmn; their standard deviation; below, the 95 %% interval of the mean "
-                "over other samples of patients (the networks being as they are). In italics what the paper prints: one run, no interval.</p>\n");
+    text_add(t, "<h2>Table 2: diagnosis</h2>\n<p>Percent. Mean over the seeds &plusmn; their standard deviation; below, the 95 %% interval of the "
+                "mean over other samples of patients (the networks being as they are). In italics what the paper prints: one run, no "
+                "interval.</p>\n");
     for (int d = 0; d < r->study.dataset_count; d++) add_table2_of(t, r, r->study.datasets[d]);
 }
 
 void page_add_extras(struct text *t, const struct report *r)
 {
-    text_add(t, "<h3>More of the same cells</h3>\n<p><b>Hard-label AUC</b> is the area under the curve of the 0/1 predictions, which is the balanced accuracy. "
-                "It is what the authors' published script prints under the name AUC, and not what Table 2 can hold; it stands here only as an extra.</p>\n"
+    text_add(t, "<h3>More of the same cells</h3>\n<p><b>Hard-label AUC</b> is the area under the curve of the 0/1 predictions, which is the "
+                "balanced accuracy. It is what the authors' published script prints under the name AUC, and not what Table 2 can hold; it stands "
+                "here only as an extra.</p>\n"
                 "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Backbone</th><th class=l>Method</th>");
     for (int f = 0; f < 4; f++) text_add(t, "<th>%s</th>", figure_titles[extras[f]]);
     text_add(t, "</tr></thead><tbody>\n");
@@ -142,11 +144,13 @@ static void add_difference(struct text *t, const struct quantity *q)
 void page_add_comparisons(struct text *t, const struct report *r)
 {
     if (!r->study.comparisons) return;
-    text_add(t, "<h2>LA-DNN against baseline</h2>\n<p>LA-DNN less baseline in percentage points, on the same test images: mean over the seeds, &plusmn; the "
-                "deviation of the pairs of equal seed, and the 95 %% interval (the same patients drawn for both). Two tests of equal AUC: DeLong's takes images as independent; "
-                "Obuchowski's takes them as clusters by patient, and is the one to believe where patients have several images. Holm: adjusted for all "
-                "comparisons of this page (%d).</p>\n"
-                "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Backbone</th><th>Sensitivity</th><th>AUC</th><th>F1</th><th>Accuracy</th>"
+    text_add(t, "<h2>LA-DNN against baseline</h2>\n<p>LA-DNN less baseline in percentage points, on the same test images: mean over the seeds, "
+                "&plusmn; the deviation of the pairs of equal seed, and the 95 %% interval (the same patients drawn for both). Two tests of equal "
+                "AUC: DeLong's takes images as independent; Obuchowski's takes them as clusters by patient, and is the one to believe where "
+                "patients have several images. Holm: adjusted for "
+                "all comparisons of this page (%d).</p>\n"
+                "<div class=scroll><table><thead><tr><th>Data</th>"
+                "<th class=l>Backbone</th><th>Sensitivity</th><th>AUC</th><th>F1</th><th>Accuracy</th>"
                 "<th>DeLong p</th><th>Holm</th><th>by patient p</th><th>Holm</th></tr></thead><tbody>\n", r->study.comparisons);
     for (int i = 0; i < r->study.comparisons; i++) {
         const struct comparison *m = &r->study.comparison[i];
@@ -179,8 +183,9 @@ void page_add_lesions(struct text *t, const struct report *r)
         const struct cell *c = &r->study.cell[i];
         if (!cell_usable(c) || isnan(c->run[0]->predictions.probability[1]) || !strcmp(c->method, "baseline")) continue;
         if (!head) {
-            text_add(t, "<h2>Lesions</h2>\n<p>AUC in percent of each lesion output over all test images, with how many images have the lesion (support). "
-                        "A lesion that no test image has is n/a, never a number; one of fewer than %d patients has no interval, because nothing can be said of other patients.</p>\n"
+            text_add(t, "<h2>Lesions</h2>\n<p>AUC in percent of each lesion output over all test images, with how many images have the lesion "
+                        "(support). A lesion that no test image has is n/a, never a number; one of fewer than %d patients has no interval, because "
+                        "nothing can be said of other patients.</p>\n"
                         "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Backbone</th><th>Support</th>", INTERVAL_PATIENTS_MIN);
             for (int l = 0; l < LESION_COUNT; l++) text_add(t, "<th>%s</th>", lesion_names[l]);
             text_add(t, "</tr></thead><tbody>\n");

@@ -14,7 +14,8 @@
 #include "base/text.h"
 
 enum plot_colour { PLOT_BLACK = 0x000000, PLOT_BLUE = 0x0072B2, PLOT_ORANGE = 0xE69F00, PLOT_GREEN = 0x009E73, PLOT_VERMILLION = 0xD55E00,
-                   PLOT_PURPLE = 0xCC79A7, PLOT_SKY = 0x56B4E9, PLOT_YELLOW = 0xF0E442, PLOT_GREY = 0x767676, PLOT_PALE = 0xDDDDDD, PLOT_WHITE = 0xFFFFFF };
+                   PLOT_PURPLE = 0xCC79A7, PLOT_SKY = 0x56B4E9, PLOT_YELLOW = 0xF0E442, PLOT_GREY = 0x767676, PLOT_PALE = 0xDDDDDD,
+                   PLOT_WHITE = 0xFFFFFF };
 struct plot_pen { /* width 0: no line; dash 0: whole */
     int colour;
     double width, dash, opacity; /* opacity 0 is taken as 1 */

@@ -103,7 +103,8 @@ void run_list_free(struct run_list *l)
 {
     for (int i = 0; i < l->count; i++) {
         struct run *r = &l->run[i];
-        char *owned[] = {r->name, r->folder, r->dataset, r->backbone, r->method, r->planned, r->reason, r->identity, r->data_hash, r->program_hash, r->version,
+        char *owned[] = {r->name, r->folder, r->dataset, r->backbone, r->method, r->planned, r->reason, r->identity, r->data_hash, r->program_hash,
+                         r->version,
                          r->written, r->place, r->data_path};
         for (size_t k = 0; k < sizeof owned / sizeof *owned; k++) mem_free(owned[k]);
         mem_free(r->epoch);

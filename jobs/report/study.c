@@ -102,7 +102,8 @@ static void check_data(struct cell *c, const char *hash)
         const char *theirs = c->run[k]->data_hash;
         if (!*theirs) refuse(c, mem_format("%s does not say which data it was trained on", c->run[k]->name));
         else if (strcmp(theirs, hash))
-            refuse(c, mem_format("%s was trained on other data (%.12s) than the other runs of '%s' (%.12s)", c->run[k]->name, theirs, c->dataset, hash));
+            refuse(c, mem_format("%s was trained on other data (%.12s) than the other runs of '%s' (%.12s)", c->run[k]->name, theirs, c->dataset,
+                                 hash));
     }
 }
 
@@ -144,7 +145,8 @@ static void note_programs(const struct study *g, struct notes *notes)
             if (strcmp(first->program_hash, r->program_hash) || strcmp(first->version, r->version)) others++, other = r->name;
         }
     if (others)
-        notes_add(notes, "Different programs made these runs: %d of them another than %s (ladnn %s, sha256 %.12s), for example %s. See the provenance.",
+        notes_add(notes, "Different programs made these runs: %d of them another than %s (ladnn %s, sha256 %.12s), for example %s. See the "
+                         "provenance.",
                   others, first->name, first->version, first->program_hash, other);
 }
 
@@ -183,7 +185,8 @@ void study_make(struct study *g, const struct run_list *runs, uint64_t seed, str
         if (!c->runs) continue;
         check_data(c, main_hash(g, c->dataset));
         check_settings(c);
-        if (c->refused) notes_add(notes, "%s, %s, %s has no figures: %s.", c->dataset, backbone_title(c->backbone), method_title(c->method), c->refused);
+        if (c->refused) notes_add(notes, "%s, %s, %s has no figures: %s.", c->dataset, backbone_title(c->backbone), method_title(c->method),
+                                  c->refused);
     }
     note_programs(g, notes);
 #pragma omp parallel for schedule(dynamic, 1)

@@ -29,7 +29,8 @@ struct comparison {
     char *refused;
     struct contrast auc;            /* of the mean AUCs over the seeds of each */
     double adjusted_p, adjusted_patient_p; /* Holm, over all comparisons of the report */
-    struct quantity difference[QUANTITY_COUNT]; /* LA-DNN less baseline, paired by patient; deviation: paired by seed when both have the same, else NaN */
+    struct quantity difference[QUANTITY_COUNT]; /* LA-DNN less baseline, paired by patient; deviation: paired by seed when both have the same,
+    else NaN */
 };
 struct study {
     struct cell *cell; /* data sets by name, backbones in the paper's order, baseline before LA-DNN */

@@ -182,7 +182,8 @@ static int write_table2(const struct report *r, const char *out, struct error *e
 {
     struct text csv = {0}, text = {0};
     struct json j;
-    text_add(&csv, "dataset,backbone,method,seeds,images,patients,figure,support,support_patients,mean,deviation,low,high,undefined_replicates,paper\n");
+    text_add(&csv, "dataset,backbone,method,seeds,images,patients,figure,support,support_patients,mean,deviation,low,high,"
+                   "undefined_replicates,paper\n");
     for (int i = 0; i < r->study.cells; i++)
         if (cell_usable(&r->study.cell[i])) csv_cell(&csv, &r->study.cell[i]);
     begin_json(&j, &text, r);
@@ -246,7 +247,8 @@ static void csv_run(struct text *t, const struct run *r)
 static int write_runs(const struct report *r, const char *out, struct error *err)
 {
     struct text t = {0};
-    text_add(&t, "run,dataset,backbone,method,seed,reason,epochs,best_epoch,n,tp,fp,tn,fn,sensitivity,specificity,precision,f1,accuracy,auc,auc_hard");
+    text_add(&t, "run,dataset,backbone,method,seed,reason,epochs,best_epoch,n,tp,fp,tn,fn,sensitivity,specificity,precision,f1,"
+                 "accuracy,auc,auc_hard");
     for (int l = 0; l < LESION_COUNT; l++) text_add(&t, ",auc_%s", lesion_names[l]);
     text_add(&t, ",seconds,written,version,program_sha256,data_sha256,machine\n");
     for (int i = 0; i < r->runs.count; i++) csv_run(&t, &r->runs.run[i]);

@@ -44,13 +44,18 @@ static void test_refused(void)
 {
     static const struct { const char *text, *message; } cases[] = {
         {"", "byte 0: the text ends too early"}, {"  ", "byte 2: the text ends too early"}, {"{\"a\": 1", "byte 7: the text ends too early"},
-        {"[1, 2", "the text ends too early"}, {"[1, ]", "byte 4: a value was expected"}, {"[1 2]", "byte 3: a comma"}, {"{\"a\": 1,}", "a string was expected"},
-        {"{a: 1}", "a string was expected"}, {"{\"a\" 1}", "a colon"}, {"{\"a\": 1, \"a\": 2}", "there already"}, {"1 2", "byte 2: something stands behind"},
+        {"[1, 2", "the text ends too early"}, {"[1, ]", "byte 4: a value was expected"}, {"[1 2]", "byte 3: a comma"}, {"{\"a\": 1,}", "a string "
+                                                            "was expected"},
+        {"{a: 1}", "a string was expected"}, {"{\"a\" 1}", "a colon"}, {"{\"a\": 1, \"a\": 2}", "there already"}, {"1 2", "byte 2: something "
+                                                            "stands behind"},
         {"nul", "a value was expected"}, {"True", "a value was expected"}, {"NaN", "a value was expected"}, {"-", "a digit"}, {"01", "leading zero"},
-        {"-012", "leading zero"}, {"1.", "a digit"}, {".5", "a value"}, {"1e", "a digit"}, {"1e+", "a digit"}, {"1e999", "too large"}, {"+1", "a value"},
+        {"-012", "leading zero"}, {"1.", "a digit"}, {".5", "a value"}, {"1e", "a digit"}, {"1e+", "a digit"}, {"1e999", "too large"}, {"+1", "a "
+                                                            "value"},
         {"\"abc", "ends within a string"}, {"\"a\nb\"", "control character"}, {"\"\\x41\"", "unknown escape"}, {"\"\\u12g4\"", "four hexadecimal"},
-        {"\"\\u0000\"", "NUL"}, {"\"\\ud83d\"", "surrogate"}, {"\"\\ude00\"", "surrogate"}, {"\"\\ud83d\\u0041\"", "surrogate"}, {"\"\\", "unknown escape"},
-        {"\"\xC3\"", "not UTF-8"}, {"\"\xED\xA0\x80\"", "not UTF-8"}, {"\"\xFF\"", "not UTF-8"}, {"// a\n1", "a value"}, {"{\"a\": [1, {\"b\": tru}]}", "byte 16"}};
+        {"\"\\u0000\"", "NUL"}, {"\"\\ud83d\"", "surrogate"}, {"\"\\ude00\"", "surrogate"}, {"\"\\ud83d\\u0041\"", "surrogate"}, {"\"\\", "unknown "
+                                                            "escape"},
+        {"\"\xC3\"", "not UTF-8"}, {"\"\xED\xA0\x80\"", "not UTF-8"}, {"\"\xFF\"", "not UTF-8"}, {"// a\n1", "a value"}, {"{\"a\": [1, {\"b\": "
+                                                            "tru}]}", "byte 16"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct error err = {0};
         struct json_value *v = json_read(cases[i].text, strlen(cases[i].text), &err);

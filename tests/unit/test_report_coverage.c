@@ -130,7 +130,8 @@ int main(void)
         EXPECT(share >= 0.935 && share <= 0.965, "%s: %.4f of the intervals hold the truth", figure_names[covered[k]], share);
     }
     double images = (double)all.image_auc / SAMPLES, naive = (double)all.test[0] / SAMPLES, patients = (double)all.test[1] / SAMPLES;
-    printf("AUC covered when images count as independent %.4f; equal networks told apart at 5 %%: by images %.4f, by patients %.4f\n", images, naive, patients);
+    printf("AUC covered when images count as independent %.4f; equal networks told apart at 5 %%: by images %.4f, by patients %.4f\n", images,
+           naive, patients);
     EXPECT(images < 0.935, "%.4f: this population would not need clusters", images);
     EXPECT(patients >= 0.035 && patients <= 0.065, "by patients %.4f", patients);
     EXPECT(naive > 0.07, "by images %.4f: this population would not need clusters", naive);

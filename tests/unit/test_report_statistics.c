@@ -38,7 +38,8 @@ enum { ROOM = 512 };
 /* Also with every image counted three times, which changes no share. */
 static void compare_figures(FILE *f, int n, double denominator, int set)
 {
-    static const int order[] = {FIGURE_SENSITIVITY, FIGURE_SPECIFICITY, FIGURE_PRECISION, FIGURE_F1, FIGURE_ACCURACY, FIGURE_AUC, FIGURE_AUC_HARD, FIGURE_AP};
+    static const int order[] = {FIGURE_SENSITIVITY, FIGURE_SPECIFICITY, FIGURE_PRECISION, FIGURE_F1, FIGURE_ACCURACY, FIGURE_AUC, FIGURE_AUC_HARD,
+                                FIGURE_AP};
     char labels[ROOM + 1];
     double score[ROOM], plain[FIGURE_COUNT], thrice[FIGURE_COUNT];
     uint8_t label[ROOM];
