@@ -7,6 +7,7 @@
 #include "base/error.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -101,6 +102,19 @@ static void die_print(const char *file, int line, const char *hint, const char *
     fflush(stderr);
 }
 
+/* Handlers that libraries have left for the end of a process may wait for what will not come (a GPU that stands still). */
+static void end_now(int signal_number)
+{
+    (void)signal_number;
+    _exit(1);
+}
+static void end_in_time(void)
+{
+    enum { PATIENCE_S = 10 };
+    signal(SIGALRM, end_now);
+    alarm(PATIENCE_S);
+}
+
 void die_at(const char *file, int line, const char *hint, const char *format, ...)
 {
     die_first_only();
@@ -110,6 +124,7 @@ void die_at(const char *file, int line, const char *hint, const char *format, ..
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     die_print(file, line, hint, message);
+    end_in_time();
     end_hook(1);
     _exit(1);
 }

@@ -1,4 +1,4 @@
-/* hash.c - SHA-256 and CRC-32C. */
+/* hash.c - SHA-256; base/crc32c.c has the checksum. */
 #include "base/hash.h"
 
 #include <errno.h>
@@ -72,6 +72,7 @@ __attribute__((target("sha,sse4.1"))) static void add_blocks_sha(uint32_t state[
     __m128i abef = _mm_alignr_epi8(cdab, efgh, 8), cdgh = _mm_blend_epi16(efgh, cdab, 0xF0);
     for (; blocks; blocks--, p += 64) {
         __m128i abef_before = abef, cdgh_before = cdgh, w[4];
+#pragma GCC unroll 16
         for (int r = 0; r < 16; r++) {
             __m128i *now = &w[r % 4];
             if (r < 4) {
@@ -197,52 +198,3 @@ int sha256_file(uint8_t digest[32], const char *path, struct error *err)
     sha256_end(&s, digest);
     return status;
 }
-
-/* ---- CRC-32C, RFC 3720 appendix B.4: reflected polynomial 0x82F63B78 ---- */
-
-static uint32_t crc_table[256];
-static pthread_once_t crc_table_once = PTHREAD_ONCE_INIT;
-
-static void crc_table_make(void)
-{
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t c = i;
-        for (int bit = 0; bit < 8; bit++) c = c & 1 ? c >> 1 ^ 0x82F63B78u : c >> 1;
-        crc_table[i] = c;
-    }
-}
-
-uint32_t crc32c_table(uint32_t crc, const void *data, size_t bytes)
-{
-    pthread_once(&crc_table_once, crc_table_make);
-    const uint8_t *p = data;
-    crc = ~crc;
-    while (bytes--) crc = crc >> 8 ^ crc_table[(crc ^ *p++) & 255];
-    return ~crc;
-}
-
-#if defined(__x86_64__)
-__attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const void *data, size_t bytes)
-{
-    const uint8_t *p = data;
-    uint64_t c = ~crc;
-    for (; bytes >= 8; bytes -= 8, p += 8) {
-        uint64_t word;
-        memcpy(&word, p, 8);
-        c = __builtin_ia32_crc32di(c, word);
-    }
-    uint32_t tail = (uint32_t)c;
-    while (bytes--) tail = __builtin_ia32_crc32qi(tail, *p++);
-    return ~tail;
-}
-
-uint32_t crc32c(uint32_t crc, const void *data, size_t bytes)
-{
-    return __builtin_cpu_supports("sse4.2") ? crc32c_sse42(crc, data, bytes) : crc32c_table(crc, data, bytes);
-}
-#else
-uint32_t crc32c(uint32_t crc, const void *data, size_t bytes)
-{
-    return crc32c_table(crc, data, bytes);
-}
-#endif

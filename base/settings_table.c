@@ -72,7 +72,8 @@ const struct setting_row settings_table[] = {
     /* dist: several ranks */
     {"dist.sync_bn", BOOL, "true", 0, 0, 0, "batch statistics over all ranks instead of each rank's own"},
     {"dist.bucket_mb", FLOAT, "25", 0.001, 4096, 0, "size of a gradient bucket, MiB"},
-    {"dist.timeout_s", FLOAT, "60", 1, 86400, 0, "seconds without progress of a rank before the run is ended"},
+    {"dist.timeout_s", FLOAT, "60", 1, 86400, 0, "seconds without progress of a rank, or of a GPU, before the run is ended"},
+    {"dist.gradients", CHOICE, "fp32", 0, 0, "fp32|bf16", "GPUs: type in which NCCL sums gradients; bf16 = half the bytes, rounded at every rank"},
     {"dist.overlap", BOOL, "true", 0, 0, 0, "reduce gradients while backward still runs"},
     {"dist.backend", CHOICE, "auto", 0, 0, "auto|self|mpi|nccl", "how ranks talk; auto = MPI when a launcher started them, and NCCL between GPUs"},
 
@@ -95,7 +96,7 @@ const struct setting_row settings_table[] = {
     {"pack.seed", INT, "1", 0, 2147483647, 0, "seed of a split that is made"},
     {"pack.name", STRING, "d0", 0, 0, 0, "name of the data set: first part of the shard names"},
     {"pack.size", INT, "256", 0, 8192, 0, "pixels a side of stored images; 0 = original size"},
-    {"pack.shards", INT, "0", 0, 99999, 0, "shards per split; 0 = one per 512 images or 256 MiB"},
+    {"pack.shards", INT, "0", 0, 99999, 0, "shards per split; 0 = one per 512 images or 96 MiB"},
     {"pack.strict", BOOL, "false", 0, 0, 0, "stop when any file is unreadable, unlabelled or a duplicate"},
     {"pack.by_figure", BOOL, "false", 0, 0, 0, "treat the source figure like a patient when checking the splits"},
     {"pack.filter", CHOICE, "none", 0, 0, "none|gzip", "lossless HDF5 filter of the pixels"},

@@ -127,11 +127,14 @@ void text_add_name(struct text *t, const char *name)
     add_name(t, name, false);
 }
 
+/* Its own length and no more: a packing keeps two for each picture, and a text has room to grow. */
 char *text_name_encode(const char *raw)
 {
     struct text t = {0};
     add_name(&t, raw, true);
-    return t.data ? t.data : mem_string("");
+    char *name = mem_string(t.data ? t.data : "");
+    text_free(&t);
+    return name;
 }
 
 /* Value of "\xHH" at p, or -1. */

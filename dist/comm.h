@@ -63,6 +63,9 @@ struct comm_device {
     void (*copy)(void *to, const void *from, size_t bytes);
     void (*tree_sum)(float *const parts[], int count, size_t elements); /* ((0+1)+(2+3)) into parts[0] */
     void (*tree_sum_double)(double *const parts[], int count, size_t elements);
+    bool bf16; /* sums that are in no fixed order are of values rounded to bf16: half the bytes, and a rounding at every rank */
+    void (*round)(uint16_t *to, const float *from, size_t count);
+    void (*widen)(float *to, const uint16_t *from, size_t count);
 };
 /* Whether sums of this kind are those of cards: comm_sum_start then takes their memory, is behind all that is queued on the stream, and
  * comm_wait makes the stream wait, not the host: so a step can be recorded. */

@@ -27,8 +27,19 @@ struct nccl_state {
     bool summing;          /* something was queued on `side` since the last wait */
     void *gathered;        /* all ranks' values */
     size_t gathered_bytes;
+    struct half *halves;   /* what is summed in bf16 */
 };
-struct nccl_request { struct comm_request head; };
+/* A bucket's values in bf16: each has memory of its own, for all are under way together, and the same in every step, for steps are recorded. */
+struct half {
+    float *values;
+    size_t count;
+    uint16_t *rounded;
+    struct half *next;
+};
+struct nccl_request {
+    struct comm_request head;
+    struct half *half; /* NULL: f32 */
+};
 
 #define CUDA_TRY(call)                                                                                           \
     do {                                                                                                         \
@@ -47,6 +58,19 @@ static void die_of_nccl(const struct comm *c, ncclResult_t result, const char *w
              why && *why ? ": " : "", why && *why ? why : "");
 }
 
+/* The cards stand still: NCCL cannot say for whom, the control communicator can. */
+static void nccl_verdict(struct comm *c, const char *what, double waited_s) __attribute__((noreturn));
+static void nccl_verdict(struct comm *c, const char *what, double waited_s)
+{
+    enum { ASKING_S = 5 };
+    struct nccl_state *s = c->state;
+    if (s->control->timeout_s > ASKING_S) s->control->timeout_s = ASKING_S;
+    log_error("rank %d, %s: the cards have made no progress in '%s' for %.0f s; looking for who is missing", c->rank, c->step, what, waited_s);
+    comm_barrier(s->control, what); /* names who does not come, and ends the run */
+    die_hint("NCCL_DEBUG=WARN tells more", "rank %d, %s: all ranks are there, but their cards have made no progress in '%s' for %.0f s", c->rank, c->step,
+             what, waited_s);
+}
+
 /* Calls of a non-blocking communicator may be under way when they return. */
 static void settle(struct comm *c, ncclResult_t result, const char *what)
 {
@@ -54,7 +78,7 @@ static void settle(struct comm *c, ncclResult_t result, const char *what)
     double start = clock_s();
     while (result == ncclInProgress) {
         if (nccl.ncclCommGetAsyncError(s->comm, &result) != ncclSuccess) result = ncclSystemError;
-        if (result == ncclInProgress && clock_s() - start > c->timeout_s) die_of_nccl(c, result, what);
+        if (result == ncclInProgress && clock_s() - start > c->timeout_s) nccl_verdict(c, what, clock_s() - start);
         sched_yield();
     }
     if (result != ncclSuccess) die_of_nccl(c, result, what);
@@ -87,6 +111,12 @@ static void nccl_close(struct comm *c)
         nccl.cudaEventDestroy(s->mark);
     }
     if (s->gathered) s->device.free(s->gathered);
+    while (s->halves) {
+        struct half *next = s->halves->next;
+        s->device.free(s->halves->rounded);
+        mem_free(s->halves);
+        s->halves = next;
+    }
     comm_close(s->control);
     mem_free(s);
 }
@@ -179,6 +209,16 @@ static void nccl_device_sum(struct comm *c, double *values, int count, const cha
     if (c->size > 1) sum_in_order(c, values, (size_t)count, true, what);
 }
 
+static struct half *half_of(struct nccl_state *s, float *values, size_t count)
+{
+    for (struct half *h = s->halves; h; h = h->next)
+        if (h->values == values && h->count == count) return h;
+    struct half *h = NEW(struct half);
+    *h = (struct half){values, count, s->device.alloc(sizeof(uint16_t) * count), s->halves};
+    CHECK_HINT(h->rounded, "dist.gradients = fp32 needs none", "no room on the card for %zu gradients in bf16", count);
+    return s->halves = h;
+}
+
 static struct comm_request *nccl_sum_start(struct comm *c, float *values, int64_t count, bool fixed_order, const char *what)
 {
     struct nccl_state *s = c->state;
@@ -187,12 +227,14 @@ static struct comm_request *nccl_sum_start(struct comm *c, float *values, int64_
         sum_in_order(c, values, (size_t)count, false, what);
         return NULL;
     }
+    struct nccl_request *r = NEW(struct nccl_request);
+    *r = (struct nccl_request){{c}, s->device.bf16 ? half_of(s, values, (size_t)count) : NULL};
+    if (r->half) s->device.round(r->half->rounded, values, (size_t)count);
+    void *summed = r->half ? (void *)r->half->rounded : values;
     CUDA_TRY(cudaEventRecord(s->computed, s->device.stream));
     CUDA_TRY(cudaStreamWaitEvent(s->side, s->computed, 0));
-    settle(c, nccl.ncclAllReduce(values, values, (size_t)count, ncclFloat32, ncclSum, s->comm, s->side), what);
+    settle(c, nccl.ncclAllReduce(summed, summed, (size_t)count, r->half ? ncclBfloat16 : ncclFloat32, ncclSum, s->comm, s->side), what);
     s->summing = true;
-    struct nccl_request *r = NEW(struct nccl_request);
-    r->head.comm = c;
     return &r->head;
 }
 
@@ -203,35 +245,24 @@ static bool nccl_test(struct comm_request *r)
 }
 
 /* The computing stream waits for all that was started, once. */
-static void nccl_wait(struct comm_request *r)
+static void nccl_wait(struct comm_request *request)
 {
-    struct nccl_state *s = r->comm->state;
+    struct nccl_request *r = (struct nccl_request *)request;
+    struct nccl_state *s = request->comm->state;
     if (s->summing) {
         CUDA_TRY(cudaEventRecord(s->summed, s->side));
         CUDA_TRY(cudaStreamWaitEvent(s->device.stream, s->summed, 0));
         s->summing = false;
     }
+    if (r->half) s->device.widen(r->half->values, r->half->rounded, r->half->count);
     mem_free(r);
 }
 
 /* ---- waiting for the cards ---- */
 
-/* The cards stand still: NCCL cannot say for whom, the control communicator can. */
-static void nccl_verdict(struct comm *c, const char *what, double waited_s) __attribute__((noreturn));
-static void nccl_verdict(struct comm *c, const char *what, double waited_s)
-{
-    enum { ASKING_S = 5 };
-    struct nccl_state *s = c->state;
-    if (s->control->timeout_s > ASKING_S) s->control->timeout_s = ASKING_S;
-    log_error("rank %d, %s: the cards have made no progress in '%s' for %.0f s; looking for who is missing", c->rank, c->step, what, waited_s);
-    comm_barrier(s->control, what); /* names who does not come, and ends the run */
-    die_hint("NCCL_DEBUG=WARN tells more", "rank %d, %s: all ranks are there, but their cards have made no progress in '%s' for %.0f s", c->rank, c->step,
-             what, waited_s);
-}
-
 static void nccl_device_wait(struct comm *c, const char *what)
 {
-    enum { SPIN_MS = 2, SLEEP_US = 100 };
+    enum { SPIN_S = 1, SLEEP_US = 1000 }; /* a step is a matter of milliseconds: sleeping would make it longer */
     struct nccl_state *s = c->state;
     double start = clock_s();
     if (c->size == 1) return;
@@ -245,7 +276,8 @@ static void nccl_device_wait(struct comm *c, const char *what)
         if (result != ncclSuccess && result != ncclInProgress) die_of_nccl(c, result, what);
         double waited = clock_s() - start;
         if (waited > c->timeout_s) nccl_verdict(c, what, waited);
-        if (waited > SPIN_MS * 1e-3) usleep(SLEEP_US);
+        if (waited > SPIN_S) usleep(SLEEP_US);
+        else sched_yield();
     }
 }
 

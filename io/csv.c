@@ -1,7 +1,10 @@
 /* csv.c - one pass over the bytes of the file; see csv.h for what is accepted.
  *
  * A quote inside an unquoted field is kept as it stands (spreadsheets write such files); text after a closing quote is
- * an error, because it is the usual sign of a quote that was not doubled. */
+ * an error, because it is the usual sign of a quote that was not doubled.
+ *
+ * DESIGN: there may be millions of rows, so fields are not allocated one by one. All lie in one text, which is never longer than the
+ * file (twice as long from Latin-1): a field's separator becomes its end. Their places lie in one array. */
 #include "io/csv.h"
 
 #include <stdint.h>
@@ -9,15 +12,15 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "base/text.h"
 
+enum { FIELD_BYTES_MAX = 4096 }; /* a path is not longer, and HDF5 takes no text without end */
 struct parser {
     struct csv *csv;
     const char *path;
     const unsigned char *p, *end;
     int line;           /* of p */
-    struct text field;  /* being read */
-    int fields, room;   /* of the row being read */
+    char *field, *to;   /* the field being read: in csv->text, and its end as yet */
+    size_t fields, fields_room;
     int rows_room;
 };
 
@@ -35,11 +38,9 @@ static bool is_utf8(const unsigned char *p, const unsigned char *end)
 
 static void add_byte(struct parser *s, unsigned char c)
 {
-    char utf8[2] = {(char)(0xC0 | c >> 6), (char)(0x80 | (c & 0x3F))};
-    if (s->csv->latin1 && c >= 0x80)
-        text_add_bytes(&s->field, utf8, 2);
-    else
-        text_add_bytes(&s->field, (const char *)&c, 1);
+    bool two = s->csv->latin1 && c >= 0x80;
+    if (two) *s->to++ = (char)(0xC0 | c >> 6);
+    *s->to++ = (char)(two ? 0x80 | (c & 0x3F) : c);
 }
 
 /* Steps over "\r\n", "\n" or "\r"; false when p stands at something else. */
@@ -51,15 +52,22 @@ static bool skip_line_end(struct parser *s)
     return true;
 }
 
-static void end_field(struct parser *s, struct csv_row *row)
+/* The array may move: rows learn where their fields are at the end (place_fields). */
+static int end_field(struct parser *s, struct csv_row *row, struct error *err)
 {
-    if (row->count == s->room) {
-        int room = s->room ? 2 * s->room : 16;
-        row->fields = mem_grow(row->fields, (size_t)row->count * sizeof(char *), (size_t)room * sizeof(char *));
-        s->room = room;
+    struct csv *csv = s->csv;
+    if (s->to - s->field > FIELD_BYTES_MAX)
+        return error_set(err, "%s:%d: a field of %td bytes; %d are the most", s->path, row->line, s->to - s->field, FIELD_BYTES_MAX);
+    if (s->fields == s->fields_room) {
+        size_t room = s->fields_room ? 2 * s->fields_room : 256;
+        csv->fields = mem_grow(csv->fields, s->fields * sizeof *csv->fields, room * sizeof *csv->fields);
+        s->fields_room = room;
     }
-    row->fields[row->count++] = mem_string(s->field.length ? s->field.data : "");
-    text_clear(&s->field);
+    csv->fields[s->fields++] = s->field;
+    row->count++;
+    *s->to++ = 0;
+    s->field = s->to;
+    return 0;
 }
 
 /* p stands after the opening quote; ends after the closing one. */
@@ -86,14 +94,13 @@ static int read_quoted(struct parser *s, struct error *err)
 static int read_row(struct parser *s, struct csv_row *row, struct error *err)
 {
     *row = (struct csv_row){.line = s->line};
-    s->room = 0;
     for (;;) {
         if (s->p < s->end && *s->p == '"') {
             s->p++;
             if (read_quoted(s, err)) return -1;
         }
         while (s->p < s->end && *s->p != ',' && *s->p != '\n' && *s->p != '\r') add_byte(s, *s->p++);
-        end_field(s, row);
+        if (end_field(s, row, err)) return -1;
         if (s->p == s->end || skip_line_end(s)) return 0;
         s->p++; /* the comma */
     }
@@ -120,6 +127,15 @@ static int check_bytes(const char *path, const uint8_t *data, size_t bytes, stru
     return error_hint(err, "save it as CSV in UTF-8 (UTF-16 is not read)");
 }
 
+static void place_fields(struct csv *csv)
+{
+    char **next = csv->fields;
+    for (int r = 0; r < csv->count; r++) {
+        csv->rows[r].fields = next;
+        next += csv->rows[r].count;
+    }
+}
+
 int csv_read(struct csv *csv, const char *path, struct error *err)
 {
     *csv = (struct csv){0};
@@ -130,9 +146,10 @@ int csv_read(struct csv *csv, const char *path, struct error *err)
     struct parser s = {.csv = csv, .path = path, .p = data, .end = data + bytes, .line = 1};
     if (bytes >= 3 && !memcmp(data, "\xEF\xBB\xBF", 3)) s.p += 3;
     csv->latin1 = !is_utf8(s.p, s.end);
+    s.field = s.to = csv->text = mem_alloc((csv->latin1 ? 2 : 1) * bytes + 1);
     while (!status && s.p < s.end)
         if (!skip_line_end(&s)) status = read_row(&s, next_row(&s), err);
-    text_free(&s.field);
+    place_fields(csv);
     mem_free(data);
     if (status) csv_free(csv);
     return status;
@@ -140,11 +157,9 @@ int csv_read(struct csv *csv, const char *path, struct error *err)
 
 void csv_free(struct csv *csv)
 {
-    for (int r = 0; r < csv->count; r++) {
-        for (int f = 0; f < csv->rows[r].count; f++) mem_free(csv->rows[r].fields[f]);
-        mem_free(csv->rows[r].fields);
-    }
     mem_free(csv->rows);
+    mem_free(csv->fields);
+    mem_free(csv->text);
     *csv = (struct csv){0};
 }
 

@@ -7,7 +7,7 @@
 #include "base/text.h"
 
 struct csv_row {
-    char **fields;
+    char **fields; /* (count), each at most 4096 bytes */
     int count;
     int line; /* where the row starts, from 1 */
 };
@@ -15,8 +15,9 @@ struct csv {
     struct csv_row *rows;
     int count;
     bool latin1;
+    char *text, **fields; /* of all rows */
 };
-/* Reads a whole file; empty lines are skipped. An unclosed quote or a NUL byte is an error with file:line. */
+/* Reads a whole file; empty lines are skipped. An unclosed quote, a NUL byte or a field without end is an error with file:line. */
 int csv_read(struct csv *csv, const char *path, struct error *err);
 void csv_free(struct csv *csv);
 /* Writing: a field, quoted when it must be. */

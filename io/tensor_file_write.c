@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
@@ -220,8 +221,10 @@ static int write_all(struct writer *w, struct error *err)
     if (ftruncate(w->file, (off_t)w->head->file_bytes))
         return error_set(err, "%s: cannot make a file of %.1f MB: %s", w->path, (double)w->head->file_bytes / 1e6, strerror(errno));
     if (write_metadata(w, err)) return -1; /* before the tensors: it may reach into them */
-    for (int i = 0; i < w->count; i++)
+    for (int i = 0; i < w->count; i++) {
+        fault_point("tensor");
         if (write_tensor(w, i, err)) return -1;
+    }
     if (block_metadata_crc(&w->head->metadata_crc, w->file, w->head, w->tensors, w->path, err)) return -1;
     w->head->crc = block_crc(w->block);
     if (file_pwrite(w->file, w->block, w->head->block_bytes, 0, w->path, err)) return -1;

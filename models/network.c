@@ -60,6 +60,12 @@ struct network *network_open(const struct graph *g, const struct network_options
     return n;
 }
 
+void network_expect(struct network *n, int images, bool training)
+{
+    for (int i = 0; i < n->g->node_count && n->o.ops->conv_expect; i++)
+        if (n->layer[i].conv) n->o.ops->conv_expect(n->layer[i].conv, images, training);
+}
+
 void network_close(struct network *n)
 {
     if (!n) return;

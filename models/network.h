@@ -21,11 +21,14 @@ struct network_options {
     int max_images;        /* per virtual shard in training */
     int max_eval_images;   /* per evaluation batch; 0: no evaluation */
     int shards;            /* virtual shards on this rank; 0: no training (no gradients, no saved activations) */
+    int state_floats;      /* for each parameter, that the caller will take afterwards: an optimiser's state. Judged with the room on an accelerator */
 };
 struct network;
 /* Borrows the graph. */
 struct network *network_open(const struct graph *g, const struct network_options *options, struct error *err);
 void network_close(struct network *n); /* NULL is fine */
+/* Batches of `images` will come, too (an epoch's last one): see ops->conv_expect. */
+void network_expect(struct network *n, int images, bool training);
 
 /* ---- parameters. An arena here is one in the backend's memory with network_arena_count floats ---- */
 float *network_parameters(struct network *n);

@@ -145,12 +145,19 @@ static bool lay_out_parts(struct network *n)
     return n->part_sums && n->part_gradients && n->mean_g && n->mean_gx && n->row_key;
 }
 
+/* Of what is free, this must be left: the caller's arenas, and on an accelerator the working memory of its calls, which is taken when they run. */
+static size_t needed_later(const struct network *n)
+{
+    enum { WORKING_BYTES = 64 << 20 };
+    return sizeof(float) * (size_t)n->o.state_floats * (size_t)n->arena_count + (n->o.ops->on_host ? 0 : WORKING_BYTES);
+}
+
 /* The hint is an estimate: activations grow with the images of a batch, the rest does not. */
 static int no_room(const struct network *n, size_t room, struct error *err)
 {
     double activations = (double)network_activation_bytes(n), left = (double)room;
-    int images = n->o.shards ? n->o.max_images : n->o.max_eval_images, fit = (int)(0.95 * left / activations * images);
-    error_set(err, "no room on %s: activations of %d images take %.0f MB, %.0f MB are free", n->o.ops->name, images, activations / 1e6, left / 1e6);
+    int images = n->o.shards ? n->o.shards * n->o.max_images : n->o.max_eval_images, fit = (int)(0.95 * left / activations * images);
+    error_set(err, "no room on %s: activations of %d images take %.0f MB, %.0f MB are left for them", n->o.ops->name, images, activations / 1e6, left / 1e6);
     if (fit > 0 && fit < images) return error_hint(err, "a batch of %d images per rank should fit", fit);
     return error_hint(err, "another program may hold the memory");
 }
@@ -159,10 +166,12 @@ int network_memory_open(struct network *n, struct error *err)
 {
     if (lay_out_parameters(n) && lay_out_norms(n) && lay_out_parts(n)) {
         size_t room = n->o.ops->room();
-        n->arena = n->o.ops->alloc(network_activation_bytes(n));
-        return n->arena ? 0 : no_room(n, room, err);
+        size_t later = needed_later(n), left = room > later ? room - later : 0;
+        if (n->o.ops->on_host || network_activation_bytes(n) <= left) n->arena = n->o.ops->alloc(network_activation_bytes(n));
+        return n->arena ? 0 : no_room(n, left, err);
     }
-    return error_set(err, "no room on %s for the parameters, %.0f MB", n->o.ops->name, 4e-6 * (double)n->arena_count);
+    error_set(err, "no room on %s for the parameters, %.0f MB", n->o.ops->name, 4e-6 * (double)n->arena_count);
+    return error_hint(err, "no batch is small enough: another network, or another program holds the memory");
 }
 
 void network_memory_close(struct network *n)

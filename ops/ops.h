@@ -23,6 +23,7 @@
 #define OPS_OPS_H
 #include <stdbool.h>
 #include "base/error.h"
+#include "base/text.h"
 #include "ops/loss.h"
 #include "ops/optim.h"
 #include "ops/pictures.h"
@@ -55,6 +56,7 @@ struct norm_memory { /* of one normalisation: c values each */
 struct ops_tuning { /* of the accelerator; nothing for ref and cpu */
     int candidates; /* implementations of a convolution to choose from by the clock; 1: the library's first choice, the same each time */
     bool tf32;      /* f32 products with 10 bits of mantissa */
+    double limit_s; /* a wait for the accelerator that takes longer ends the program; 0: none does */
 };
 
 struct recording; /* backend's own: what `replay` has kept */
@@ -94,15 +96,27 @@ struct ops {
     void (*replay)(struct recording **r, void (*body)(void *context), void *context);
     void (*recording_free)(struct recording *r); /* NULL is fine */
 
+    /* What this backend has chosen so far (implementations of convolutions) and what decides bits, as text that goes with a checkpoint; and to
+     * choose the same again, before the first call that computes. *other: NULL, or (mem_free) what the choices were made for when that is
+     * something else than is here; they are of no use then. Both NULL: nothing is chosen. */
+    void (*choices_get)(struct text *out);
+    int (*choices_set)(const char *text, size_t bytes, char **other, struct error *err);
+
     /* ---- sums over virtual shards, in the tree's order, in place: parts[0] += ...; the other parts are clobbered ---- */
     void (*tree_sum)(float *const parts[], int shards, size_t count);
     void (*tree_sum_double)(double *const parts[], int shards, size_t count);
     void (*narrow)(float *to, const double *from, size_t count);
+    /* To bf16 (nearest, ties to even) and back, where sums between accelerators may travel so; else NULL. 16-byte aligned. */
+    void (*round)(uint16_t *to, const float *from, size_t count);
+    void (*widen)(float *to, const uint16_t *from, size_t count);
 
     /* ---- convolution: x (N, in_c, in_h, in_w) -> y (N, out_c, out_h, out_w) ---- */
     /* `like`: a handle of the same layer whose stored weight layout must be kept, or NULL. `n`: the usual image count.
      * Returns NULL with err when the backend cannot. */
     struct conv *(*conv_create)(const struct conv_spec *spec, int n, bool training, const struct conv *like, struct error *err);
+    /* Batches of n images will come, too: what takes time to make ready for them is made together with the rest, at the first call that
+     * computes. NULL: nothing takes time. */
+    void (*conv_expect)(struct conv *c, int n, bool training);
     void (*conv_close)(struct conv *c);
     size_t (*conv_weight_count)(const struct conv *c); /* floats of stored weights (>= out_c*in_c/groups*k*k) */
     void (*conv_weight_import)(const struct conv *c, float *stored, const float *oihw);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
@@ -79,6 +80,7 @@ static int remove_checkpoint(const char *folder, struct checkpoint c, struct err
     char *path = folder_path(folder, c);
     char *temporary = mem_format("%s/%sremove-%" PRId64 "-%ld", folder, TEMPORARY, c.step, (long)getpid());
     int status = file_rename(path, temporary, err);
+    fault_point("checkpoint-removal");
     if (!status) status = folder_remove(temporary, err);
     mem_free(temporary);
     mem_free(path);
@@ -118,6 +120,7 @@ static int put_in_place(const char *folder, const char *temporary, int64_t step,
     if (path_exists(final)) {
         if (path_exists(aside)) status = remove_checkpoint(folder, old, err);
         if (!status) status = file_rename(final, aside, err);
+        fault_point("checkpoint-aside");
     }
     if (!status) status = file_rename(temporary, final, err);
     mem_free(final);
@@ -146,6 +149,7 @@ static int write_folder(const char *temporary, const struct tensor_entry *entrie
     char *state = path_join(temporary, "state.h5");
     int status = folder_create(temporary, err);
     if (!status) status = tensor_file_write(state, entries, count, attributes, attribute_count, err);
+    fault_point("checkpoint-state");
     if (!status) status = write_hash(temporary, state, err);
     if (!status) status = file_sync(temporary, err);
     mem_free(state);
@@ -163,8 +167,10 @@ int checkpoint_write(const char *run, int64_t step, int keep, const struct tenso
     if (!status) status = folder_create(folder, err);
     if (!status && fresh) status = file_sync(run, err);
     if (!status) status = write_folder(temporary, entries, count, attributes, attribute_count, err);
+    fault_point("checkpoint-ready");
     if (!status) status = fence_check(fence, err);
     if (!status) status = put_in_place(folder, temporary, step, err);
+    fault_point("checkpoint-placed");
     if (status)
         folder_remove(temporary, NULL);
     else

@@ -21,6 +21,7 @@
 #include "train/config.h"
 #include "models/network.h"
 
+enum { LIMIT_S = 60 }; /* of a wait for the GPU */
 struct bench {
     const struct settings *s;
     const struct ops *ops;
@@ -73,7 +74,8 @@ static int open_bench(struct bench *b, const char *backbone, struct error *err)
     int size = (int)settings_int(b->s, "bench.size");
     enum dtype dtype = !strcmp(settings_string(b->s, "bench.precision"), "bf16") ? DTYPE_BF16 : DTYPE_F32;
     struct network_options options = {.ops = b->ops, .dtype = dtype, .max_images = b->batch,
-                                      .max_eval_images = b->train ? 0 : b->batch, .shards = b->train ? 1 : 0};
+                                      .max_eval_images = b->train ? 0 : b->batch, .shards = b->train ? 1 : 0,
+                                      .state_floats = b->train ? 2 : 0};
     if (dtype == DTYPE_BF16 && !b->ops->has(dtype)) return error_set(err, "this CPU has no bf16");
     b->graph = graph_build(backbone, size, LOGIT_COUNT, true, err);
     b->net = b->graph ? network_open(b->graph, &options, err) : NULL;
@@ -210,7 +212,7 @@ static int run(struct settings *s, struct error *err)
         b.room = b.ops->room();
         b.threads = threads_of_rank((int)settings_int(s, "bench.threads"), 1);
         omp_set_num_threads(b.threads);
-        b.ops->tune(&(struct ops_tuning){(int)settings_int(s, "gpu.tune"), settings_bool(s, "gpu.tf32")});
+        b.ops->tune(&(struct ops_tuning){(int)settings_int(s, "gpu.tune"), settings_bool(s, "gpu.tf32"), LIMIT_S});
         b.ops->open(b.threads);
         rc = measure(&b, backbone_names[i], err);
         close_bench(&b);

@@ -30,10 +30,10 @@ static const char *comm_kind_wanted(const struct settings *s)
 static int run(struct settings *s, struct error *err)
 {
     make_data_absolute(s);
+    stop_install(settings_string(s, "train.stop_signal")); /* before MPI starts, which takes a second: the warning may come then */
     struct comm *comm = comm_open(comm_kind_wanted(s), settings_float(s, "dist.timeout_s"), err);
     enum train_end end = TRAIN_FINISHED;
     if (!comm) return -1;
-    stop_install(settings_string(s, "train.stop_signal"));
     struct trainer *t = trainer_open(s, comm, err);
     int rc = t ? trainer_run(t, &end, err) : -1;
     if (!rc && end == TRAIN_STOPPED)

@@ -78,6 +78,10 @@ static int judge(const struct train_config *c, const struct settings *s, struct 
         error_set(err, "train.deterministic needs dist.sync_bn = true (%s)", settings_origin(s, "dist.sync_bn"));
         return error_hint(err, "statistics per rank depend on the number of ranks");
     }
+    if (c->deterministic && c->bf16_gradients) {
+        error_set(err, "train.deterministic needs dist.gradients = fp32 (%s)", settings_origin(s, "dist.gradients"));
+        return error_hint(err, "rounded sums depend on the number of ranks");
+    }
     if (c->deterministic && (v < 1 || (v & (v - 1))))
         return error_set(err, "train.virtual_shards = %d (%s): must be a power of two when train.deterministic is set", v,
                          settings_origin(s, "train.virtual_shards"));
@@ -99,11 +103,13 @@ int train_config_read(struct train_config *c, const struct settings *s, struct e
     read_augment(c, s);
     c->ops = ops_find(settings_string(s, "train.backend"), err);
     if (!c->ops) return -1;
-    c->tuning = (struct ops_tuning){c->deterministic ? 1 : (int)settings_int(s, "gpu.tune"), settings_bool(s, "gpu.tf32")};
+    c->tuning = (struct ops_tuning){c->deterministic ? 1 : (int)settings_int(s, "gpu.tune"), settings_bool(s, "gpu.tf32"),
+                                    settings_float(s, "dist.timeout_s")};
     c->dtype = !strcmp(settings_string(s, "train.precision"), "bf16") ? DTYPE_BF16 : DTYPE_F32;
     c->comm_kind = settings_string(s, "dist.backend");
     c->sync_bn = settings_bool(s, "dist.sync_bn");
     c->overlap = settings_bool(s, "dist.overlap");
+    c->bf16_gradients = !strcmp(settings_string(s, "dist.gradients"), "bf16");
     c->timeout_s = settings_float(s, "dist.timeout_s");
     c->bucket_bytes = (size_t)(settings_float(s, "dist.bucket_mb") * (1 << 20));
     c->loader = (struct loader_options){.threads = (int)settings_int(s, "loader.threads"),
@@ -142,6 +148,7 @@ void train_config_identity(const struct settings *s, struct text *out)
     if (settings_bool(s, "train.deterministic")) /* equal bits need the same arithmetic, too */
         text_add(out, "train.virtual_shards = %lld\ntrain.backend = %s\n", (long long)settings_int(s, "train.virtual_shards"),
                  settings_string(s, "train.backend"));
+    if (!strcmp(settings_string(s, "dist.gradients"), "bf16")) text_add(out, "dist.gradients = bf16\n");
     if (settings_int(s, "train.vote_last")) /* which epochs vote is counted from the last one */
         text_add(out, "train.epochs = %lld\n", (long long)settings_int(s, "train.epochs"));
 }

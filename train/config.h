@@ -20,7 +20,7 @@ struct train_config { /* strings are borrowed from the settings */
     uint64_t seed;
     int epochs, batch, eval_batch, threads, virtual_shards, checkpoint_keep, vote_last;
     int64_t max_steps;
-    bool capture, deterministic, sync_bn, overlap, resume, overwrite, take_over, cache;
+    bool capture, deterministic, sync_bn, overlap, bf16_gradients, resume, overwrite, take_over, cache;
     int64_t cache_mb;
     double take_over_s, lead_s, time_limit_s, checkpoint_every_s, timeout_s;
     size_t bucket_bytes;

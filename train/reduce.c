@@ -16,10 +16,10 @@ struct reduce {
     int sums_room;
 };
 
-static int attach(struct reduce *r, struct error *err)
+static int attach(struct reduce *r, bool bf16, struct error *err)
 {
     const struct ops *o = r->ops;
-    const struct comm_device device = {o->device(), o->stream(), o->alloc, o->free, o->copy, o->tree_sum, o->tree_sum_double};
+    const struct comm_device device = {o->device(), o->stream(), o->alloc, o->free, o->copy, o->tree_sum, o->tree_sum_double, bf16, o->round, o->widen};
     return comm_attach_device(r->comm, &device, err);
 }
 
@@ -35,7 +35,13 @@ struct reduce *reduce_open(struct comm *c, const struct ops *ops, float *gradien
         return NULL;
     }
     if (comm_size(c) == 1) return r;
-    if (r->on_cards && attach(r, err)) {
+    if (options->bf16 && !r->on_cards) {
+        error_set(err, "dist.gradients = bf16: ranks on the backend '%s' that talk by %s sum in fp32 only", ops->name, comm_kind(c));
+        error_hint(err, "dist.gradients = fp32, or GPUs with dist.backend = nccl");
+        reduce_close(r);
+        return NULL;
+    }
+    if (r->on_cards && attach(r, options->bf16, err)) {
         reduce_close(r);
         return NULL;
     }

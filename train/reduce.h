@@ -11,6 +11,7 @@ struct reduce;
 struct reduce_options {
     size_t bucket_bytes;
     bool fixed_order, overlap; /* dist/buckets.h; what goes through the host is not overlapped */
+    bool bf16;                 /* rounded to bf16 for the sum: by NCCL only, in no fixed order */
 };
 /* Borrows all. NULL with err: the cards cannot be connected. */
 struct reduce *reduce_open(struct comm *c, const struct ops *ops, float *gradients, int64_t count, const struct reduce_options *options,

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -48,10 +49,10 @@ static int empty_folder(const char *path, struct error *err)
     return 0;
 }
 
-/* What stands in a folder before its identity does; the last two are what `ladnn grid` keeps of its attempts. */
+/* What stands in a folder before its identity does. */
 static bool comes_first(const char *name)
 {
-    static const char *const first[] = {"lock", "fence", "identity.txt", "attempts.jsonl", "train.log"};
+    static const char *const first[] = {"lock", "fence", "identity.txt", "attempts.jsonl", "train.log"}; /* the last two: of `ladnn grid` */
     for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
         size_t length = strlen(first[i]);
         if (!strncmp(name, first[i], length) && (!name[length] || !strncmp(name + length, TEMPORARY, strlen(TEMPORARY)))) return true;
@@ -149,7 +150,9 @@ static int take_turn(struct run_folder *r, const char *identity, const struct ru
     if (run_lock_try(&state, &r->lock, r->path, err)) return -1;
     if (state == RUN_LOCK_BUSY && !how->take_over) return refuse_locked(r->path, err);
     if (judge_folder(r->path, identity, how->overwrite, err)) return -1;
+    fault_point("lock");
     r->fence = fence_raise(r->path, err);
+    fault_point("fence");
     if (!r->fence) return -1;
     if (state == RUN_LOCK_BUSY && wait_for_lock(r, &state, how, err)) return -1;
     if (state == RUN_LOCK_BUSY && go_on_without(r, err)) return -1;
@@ -205,9 +208,11 @@ void run_folder_close(struct run_folder *r)
 /* ---- writing ---- */
 int64_t run_record_add(struct run_folder *r, const char *line, struct error *err)
 {
-    size_t bytes = strlen(line);
+    size_t bytes = strlen(line), half = bytes / 2;
     if (fence_check_sometimes(r->fence, err)) return -1;
-    if (fwrite(line, 1, bytes, r->record) != bytes || fputc('\n', r->record) == EOF || fflush(r->record))
+    bool written = fwrite(line, 1, half, r->record) == half;
+    fault_point("record");
+    if (!written || fwrite(line + half, 1, bytes - half, r->record) != bytes - half || fputc('\n', r->record) == EOF || fflush(r->record))
         return error_set(err, "%s/%s: cannot be written: %s", r->path, RECORD, strerror(errno));
     r->record_bytes += (int64_t)bytes + 1;
     return r->record_bytes;
@@ -232,7 +237,9 @@ char *run_folder_draft(const struct run_folder *r, const char *name)
 int run_folder_publish(struct run_folder *r, const char *name, struct error *err)
 {
     char *draft = run_folder_draft(r, name), *path = run_folder_file(r, name);
+    fault_point("publish");
     int rc = fence_check(r->fence, err) || file_rename(draft, path, err) ? -1 : 0;
+    fault_point("published");
     if (rc) unlink(draft);
     mem_free(draft);
     mem_free(path);

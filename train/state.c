@@ -205,9 +205,35 @@ static struct tensor_entry vote_entry(const struct trainer *t)
         .dims = {dataset_count(t->data, SPLIT_TEST), LOGIT_COUNT}, .data = t->vote_sum};
 }
 
+/* What the backend has chosen: read again only by the same backend on the same accelerator. */
+static const char choices_name[] = "backend.choices";
+
+static void list_choices(struct tensor_list *l, const struct trainer *t, struct text *choices)
+{
+    if (t->c.ops->choices_get) t->c.ops->choices_get(choices);
+    int64_t bytes = (int64_t)choices->length;
+    if (bytes) list_add(l, mem_string(choices_name), 1, &bytes, (float *)(void *)choices->data)->type = TENSOR_U8;
+}
+
+static int read_choices(struct tensor_file *f, struct text *choices, struct error *err)
+{
+    for (int i = 0; i < tensor_file_count(f); i++) {
+        struct tensor_entry e;
+        tensor_file_entry(f, i, &e);
+        if (strcmp(e.name, choices_name)) continue;
+        e.data = mem_alloc((size_t)e.dims[0]);
+        int rc = tensor_file_read(f, &e, err);
+        if (!rc) text_add_bytes(choices, e.data, (size_t)e.dims[0]);
+        mem_free(e.data);
+        return rc;
+    }
+    return 0;
+}
+
 static int save_on_rank_0(struct trainer *t, struct error *err)
 {
     struct tensor_list l = {0};
+    struct text choices = {0};
     struct tensor_attribute attribute[POSITION_FIELDS + 2];
     char text[POSITION_FIELDS][32];
     struct arena_source weights = {t->net, network_parameters(t->net)}, m = {t->net, t->optim.m}, v = {t->net, t->optim.v};
@@ -219,6 +245,7 @@ static int save_on_rank_0(struct trainer *t, struct error *err)
         struct tensor_entry votes = vote_entry(t), *e = list_add(&l, mem_string(votes.name), votes.ndim, votes.dims, votes.data);
         e->type = votes.type;
     }
+    list_choices(&l, t, &choices);
     position_write(text, attribute, t);
     attribute[POSITION_FIELDS] = (struct tensor_attribute){"backbone", t->graph->backbone};
     attribute[POSITION_FIELDS + 1] = (struct tensor_attribute){"version", LADNN_VERSION};
@@ -226,6 +253,7 @@ static int save_on_rank_0(struct trainer *t, struct error *err)
                               run_folder_fence(t->run), err);
     list_free(&l);
     mem_free(running);
+    text_free(&choices);
     return rc;
 }
 
@@ -240,7 +268,7 @@ int trainer_save(struct trainer *t, struct error *err)
     return rc;
 }
 
-static int restore_on_rank_0(struct trainer *t, const char *path, struct error *err)
+static int restore_on_rank_0(struct trainer *t, const char *path, struct text *choices, struct error *err)
 {
     struct tensor_file *f = tensor_file_open(path, err);
     if (!f) return -1;
@@ -257,6 +285,7 @@ static int restore_on_rank_0(struct trainer *t, const char *path, struct error *
         struct tensor_entry votes = vote_entry(t);
         rc = tensor_file_read(f, &votes, err);
     }
+    if (!rc && t->c.ops->choices_set) rc = read_choices(f, choices, err);
     tensor_file_close(f);
     return rc;
 }
@@ -300,17 +329,36 @@ static void broadcast_state(struct trainer *t)
     broadcast_running(t);
 }
 
+/* All ranks choose as the checkpoint says. */
+static int share_choices(struct trainer *t, struct text *choices, struct error *err)
+{
+    char *text = NULL, *other = NULL;
+    size_t bytes = choices->length;
+    comm_broadcast(t->comm, &bytes, sizeof bytes, 0, "resuming");
+    if (!bytes) return 0;
+    text = mem_alloc(bytes);
+    if (choices->length) memcpy(text, choices->data, bytes);
+    comm_broadcast(t->comm, text, bytes, 0, "resuming");
+    int rc = t->c.ops->choices_set(text, bytes, &other, err);
+    if (other)
+        log_warn("the checkpoint's plans are for %s, which is not what is here: the run goes on, with other roundings than it would have had", other);
+    mem_free(text);
+    mem_free(other);
+    return comm_agree(t->comm, rc, err, "resuming");
+}
+
 int trainer_restore(struct trainer *t, bool *restored, struct error *err)
 {
-    struct text damaged = {0};
+    struct text damaged = {0}, choices = {0};
     char *path = NULL;
     int64_t step = 0;
     int rc = t->run ? checkpoint_newest(t->c.out, &path, &step, &damaged, err) : 0;
     if (damaged.length) log_warn("%s", damaged.data);
-    if (!rc && path) rc = restore_on_rank_0(t, path, err);
+    if (!rc && path) rc = restore_on_rank_0(t, path, &choices, err);
     rc = comm_agree(t->comm, rc, err, "reading a checkpoint");
     *restored = !rc && comm_any(t->comm, path != NULL, "looking for a checkpoint");
-    if (*restored) {
+    if (*restored) rc = share_choices(t, &choices, err);
+    if (*restored && !rc) {
         broadcast_state(t);
         if (t->at.epoch > t->c.epochs || (t->at.epoch == t->c.epochs && t->at.batch > 0)) {
             rc = error_set(err, "%s: its checkpoint is in epoch %d, train.epochs is %d", t->c.out, t->at.epoch + 1, t->c.epochs);
@@ -322,6 +370,7 @@ int trainer_restore(struct trainer *t, bool *restored, struct error *err)
         }
     }
     text_free(&damaged);
+    text_free(&choices);
     mem_free(path);
     return rc;
 }

@@ -46,20 +46,37 @@ static int cut_batch(struct trainer *t, struct error *err)
     return 0;
 }
 
+/* All image counts that the network will meet: of a shard of a whole batch and of an epoch's last one, and of evaluation. */
+static void expect_batches(struct trainer *t)
+{
+    const int64_t batches[] = {t->c.batch, t->train_count % t->c.batch};
+    for (int b = 0; b < 2; b++) {
+        network_expect(t->net, (int)(batches[b] / t->shards), true);
+        network_expect(t->net, (int)((batches[b] + t->shards - 1) / t->shards), true);
+    }
+    for (enum split s = SPLIT_VAL; s <= SPLIT_TEST; s++) {
+        int64_t count = dataset_count(t->data, s);
+        if (count >= t->c.eval_batch) network_expect(t->net, t->c.eval_batch, false);
+        network_expect(t->net, (int)(count % t->c.eval_batch), false);
+    }
+}
+
 static int open_network(struct trainer *t, struct error *err)
 {
     int per_shard = (t->c.batch + t->shards - 1) / t->shards;
     struct network_options options = {.ops = t->c.ops, .dtype = t->c.dtype, .max_images = per_shard,
-                                      .max_eval_images = t->c.eval_batch, .shards = t->local_shards};
+                                      .max_eval_images = t->c.eval_batch, .shards = t->local_shards,
+                                      .state_floats = t->c.optim.kind == OPTIM_ADAM ? 2 : 1};
     t->graph = graph_build(t->c.backbone, t->c.augment.size, loss_outputs(&t->c.loss), true, err);
     if (!t->graph) return -1;
     t->net = network_open(t->graph, &options, err);
     if (!t->net) return -1;
+    expect_batches(t);
     int64_t count = network_arena_count(t->net);
     int room = per_shard * t->local_shards;
     if (optim_open(&t->optim, t->c.ops, &t->c.optim, count, err)) return -1;
     t->reduce = reduce_open(t->comm, t->c.ops, network_gradients(t->net), count,
-                            &(struct reduce_options){t->c.bucket_bytes, t->c.deterministic, t->c.overlap}, err);
+                            &(struct reduce_options){t->c.bucket_bytes, t->c.deterministic, t->c.overlap, t->c.bf16_gradients}, err);
     if (!t->reduce) return -1;
     t->shard = NEW_ARRAY(struct network_shard, t->local_shards);
     t->row_key = NEW_ARRAY(uint64_t, room);

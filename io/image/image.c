@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "io/image/image_dicom.h"
+#include "io/image/image_planes.h"
 #include "io/image/image_private.h"
 
 const char *const image_format_names[] = {"unknown", "PNG", "JPEG", "TIFF", "DICOM"};
@@ -36,6 +37,18 @@ enum image_format image_format_of_name(const char *name)
     return IMAGE_UNKNOWN;
 }
 
+bool image_name_is_foreign(const char *name)
+{
+    static const char *const ends[] = {".bmp", ".gif", ".webp", ".jp2", ".j2k", ".jxl", ".heic", ".avif", ".pgm", ".ppm", ".pnm",
+                                       ".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".npy", ".npz"};
+    size_t length = strlen(name);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t end = strlen(ends[i]);
+        if (length > end && !strcasecmp(name + length - end, ends[i])) return true;
+    }
+    return false;
+}
+
 int image_check_size(int64_t height, int64_t width, const char *name, struct error *err)
 {
     if (height < 1 || width < 1) return error_set(err, "%s: an empty picture", name);
@@ -47,11 +60,15 @@ int image_check_size(int64_t height, int64_t width, const char *name, struct err
 void image_simplify_grey(struct image *image)
 {
     if (image->channels != 3) return;
-    size_t count = (size_t)image->height * (size_t)image->width;
-    const uint8_t *p = image->pixels;
-    for (size_t i = 0; i < count; i++)
-        if (p[3 * i] != p[3 * i + 1] || p[3 * i] != p[3 * i + 2]) return;
-    for (size_t i = 0; i < count; i++) image->pixels[i] = image->pixels[3 * i];
+    size_t width = (size_t)image->width, height = (size_t)image->height;
+    uint8_t *grey = mem_alloc(width * height);
+    for (size_t y = 0; y < height; y++)
+        if (!grey_from_equal(grey + y * width, image->pixels + 3 * y * width, width, 3)) {
+            mem_free(grey);
+            return;
+        }
+    mem_free(image->pixels);
+    image->pixels = grey;
     image->channels = 1;
 }
 

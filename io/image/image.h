@@ -1,6 +1,7 @@
 /* image.h - pictures in memory: uint8, rows from the top, channels interleaved (H, W, C), C = 1 grey or 3 RGB. */
 #ifndef IO_IMAGE_IMAGE_H
 #define IO_IMAGE_IMAGE_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
@@ -17,6 +18,8 @@ extern const char *const image_format_names[]; /* "unknown", "PNG" ... */
 enum image_format image_format_of(const uint8_t *data, size_t bytes);
 /* What a file's name promises. */
 enum image_format image_format_of_name(const char *name);
+/* Whether the name promises a picture or a volume of a kind that is not read here: .bmp, .webp, .nii ... */
+bool image_name_is_foreign(const char *name);
 /* PNG (all modes: palette, 1-16 bit, grey, RGB, with or without alpha, interlaced), JPEG (grey, YCbCr; CMYK refused), TIFF (one page; no
  * CMYK, no floating point) and DICOM (one grey slice; uncompressed, JPEG or RLE), the last two when ladnn was built with their libraries.
  * Alpha is dropped as Pillow's convert("RGB") does. `window` says what of 16-bit grey becomes 0..255; with NULL or width 0 that is a

@@ -1,20 +1,18 @@
 /* image_png_fast.c - the usual PNG, on libdeflate: 8 bits a channel, not interlaced. Several times as fast as libpng on zlib.
  *
  * DESIGN: whatever is unusual or wrong is left to libpng (image_png.c), which then decodes or says what is wrong: this file never
- * judges. So it must only accept what libpng accepts, with the same pixels; tests/unit/test_io_png_fast.c compares the two. A row is
- * unfiltered, tested for colour and copied while it is in the nearest cache; most pictures here are grey in three channels, so grey is
- * tried first, and the first coloured pixel starts again with three. */
+ * judges. So it must only accept what libpng accepts, with the same pixels; tests/unit/test_io_png_fast.c compares the two. Rows are
+ * tested for colour, unfiltered and copied while they are in the nearest cache; most pictures here are grey in three channels, so grey
+ * is tried first, and the first coloured pixel starts again with three. */
 #include <string.h>
 
 #include "base/memory.h"
+#include "io/image/image_planes.h"
 #include "io/image/image_png_filter.h"
 #include "io/image/image_private.h"
 
 #ifdef LADNN_HAVE_LIBDEFLATE
 #include <libdeflate.h>
-#if defined(__x86_64__)
-#include <tmmintrin.h>
-#endif
 
 enum { GREY = 0, RGB = 2, PALETTE = 3, GREY_ALPHA = 4, RGB_ALPHA = 6 };
 
@@ -27,7 +25,6 @@ struct png {
     size_t packed_bytes;
     uint8_t *joined;                /* ours; several IDATs in a row */
     uint8_t *raw;                   /* ours; (height) rows of a filter byte and stride bytes */
-    uint8_t *rows[2];               /* ours; the row being made and the one above, in turn */
 };
 
 static uint32_t read_be32(const uint8_t *p)
@@ -106,7 +103,7 @@ static bool read_chunks(struct png *p, const uint8_t *data, size_t bytes)
 static bool unpack(struct png *p)
 {
     size_t want = (p->stride + 1) * (size_t)p->height, used = 0, got = 0;
-    p->raw = mem_alloc(want + PNG_ROW_SLACK);
+    p->raw = mem_alloc(want);
     struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
     bool good = d && libdeflate_zlib_decompress_ex(d, p->packed, p->packed_bytes, p->raw, want, &used, &got) == LIBDEFLATE_SUCCESS;
     libdeflate_free_decompressor(d);
@@ -115,44 +112,36 @@ static bool unpack(struct png *p)
 
 /* ---- pixels without alpha ---- */
 
-/* The first channel of each pixel of bpp (3, 4) bytes; false when the other two differ from it anywhere. */
-static bool grey_row_plain(uint8_t *to, const uint8_t *row, size_t width, size_t bpp)
+struct decoding {
+    const struct png *p;
+    struct image *image;
+    int planes;                /* 1: grey, or numbers of colours */
+    struct png_band band[3];   /* (planes) */
+    uint8_t filter[PNG_BAND];
+};
+
+/* A row as filtered, channel by channel; false when there should be one plane, and the channels differ. A filter does the same to each
+ * channel: three are equal when they are equal as filtered, and then one is enough. */
+static bool load_row(const struct decoding *d, const uint8_t *from, int i)
 {
-    int differ = 0;
-    for (size_t x = 0; x < width; x++, row += bpp) {
-        differ |= (row[0] ^ row[1]) | (row[0] ^ row[2]);
-        to[x] = row[0];
-    }
-    return !differ;
+    size_t width = (size_t)d->p->width, bpp = d->p->bpp;
+    uint8_t *to = png_band_row(&d->band[0], i);
+    if (d->planes == 3) planes_split((uint8_t *[3]){to, png_band_row(&d->band[1], i), png_band_row(&d->band[2], i)}, from, width, bpp);
+    else if (bpp >= 3) return grey_from_equal(to, from, width, bpp);
+    else if (bpp == 1) memcpy(to, from, width);
+    else for (size_t x = 0; x < width; x++) to[x] = from[2 * x];
+    return true;
 }
 
-#if defined(__x86_64__)
-/* Five pixels of 3 bytes or four of 4 in a register. */
-__attribute__((target("ssse3"))) static bool grey_row_ssse3(uint8_t *to, const uint8_t *row, size_t width, size_t bpp)
+static bool load_rows(struct decoding *d, int y, int rows)
 {
-    const __m128i first3 = _mm_setr_epi8(0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9, 9, 12, 12, 12, 15);
-    const __m128i first4 = _mm_setr_epi8(0, 0, 0, 3, 4, 4, 4, 7, 8, 8, 8, 11, 12, 12, 12, 15);
-    const __m128i pick3 = _mm_setr_epi8(0, 3, 6, 9, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-    const __m128i pick4 = _mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-    const __m128i first = bpp == 3 ? first3 : first4, pick = bpp == 3 ? pick3 : pick4;
-    size_t x = 0, step = bpp == 3 ? 5 : 4;
-    __m128i differ = _mm_setzero_si128();
-    for (; x + 8 <= width; x += step) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(row + x * bpp));
-        differ = _mm_or_si128(differ, _mm_xor_si128(v, _mm_shuffle_epi8(v, first)));
-        _mm_storel_epi64((__m128i *)(to + x), _mm_shuffle_epi8(v, pick));
+    for (int i = 0; i < rows; i++) {
+        const uint8_t *from = d->p->raw + (d->p->stride + 1) * (size_t)(y + i);
+        d->filter[i] = *from;
+        if (*from >= PNG_FILTERS || !load_row(d, from + 1, i)) return false;
     }
-    bool same = _mm_movemask_epi8(_mm_cmpeq_epi8(differ, _mm_setzero_si128())) == 0xFFFF;
-    return grey_row_plain(to + x, row + x * bpp, width - x, bpp) && same;
+    return true;
 }
-
-static bool grey_row(uint8_t *to, const uint8_t *row, size_t width, size_t bpp)
-{
-    return (__builtin_cpu_supports("ssse3") ? grey_row_ssse3 : grey_row_plain)(to, row, width, bpp);
-}
-#else
-#define grey_row grey_row_plain
-#endif
 
 static bool expand_palette(uint8_t *to, const uint8_t *row, const struct png *p)
 {
@@ -163,45 +152,50 @@ static bool expand_palette(uint8_t *to, const uint8_t *row, const struct png *p)
     return true;
 }
 
-/* False: the row does not fit in so many channels, or a colour is not in the palette. */
-static bool copy_row(uint8_t *to, const uint8_t *row, int channels, const struct png *p)
+/* False: a colour is not in the palette. */
+static bool store_rows(const struct decoding *d, int y, int rows)
 {
-    size_t width = (size_t)p->width;
-    if (p->type == PALETTE) return expand_palette(to, row, p);
-    if (channels == 1 && p->bpp >= 3) return grey_row(to, row, width, p->bpp);
-    if (p->bpp == (size_t)channels) memcpy(to, row, p->stride);
-    else if (channels == 1) for (size_t x = 0; x < width; x++) to[x] = row[2 * x];
-    else for (size_t x = 0; x < width; x++) memcpy(to + 3 * x, row + 4 * x, 3);
+    size_t width = (size_t)d->p->width, row_bytes = width * (size_t)d->image->channels;
+    for (int i = 0; i < rows; i++) {
+        uint8_t *to = d->image->pixels + row_bytes * (size_t)(y + i);
+        const uint8_t *row = png_band_row(&d->band[0], i);
+        if (d->planes == 3) planes_join(to, (const uint8_t *[3]){row, png_band_row(&d->band[1], i), png_band_row(&d->band[2], i)}, width);
+        else if (d->p->type != PALETTE) memcpy(to, row, width);
+        else if (!expand_palette(to, row, d->p)) return false;
+    }
+    return true;
+}
+
+static bool make_rows(struct decoding *d)
+{
+    for (int y = 0; y < d->p->height; y += PNG_BAND) {
+        int rows = d->p->height - y < PNG_BAND ? d->p->height - y : PNG_BAND;
+        if (!load_rows(d, y, rows)) return false;
+        png_bands_unfilter(d->band, d->planes, d->filter, rows);
+        if (!store_rows(d, y, rows)) return false;
+        for (int c = 0; c < d->planes; c++) png_band_next(&d->band[c]);
+    }
     return true;
 }
 
 static bool make_pixels(struct image *image, const struct png *p, int channels)
 {
-    size_t row_bytes = (size_t)p->width * (size_t)channels;
+    struct decoding d = {.p = p, .image = image, .planes = p->type == PALETTE ? 1 : channels};
     *image = (struct image){.height = p->height, .width = p->width, .channels = channels};
-    image->pixels = mem_alloc(row_bytes * (size_t)p->height);
-    memset(p->rows[1], 0, p->stride + PNG_ROW_SLACK); /* above the first row */
-    for (size_t y = 0; y < (size_t)p->height; y++) {
-        uint8_t *row = p->rows[y % 2];
-        bool good = png_unfilter(row, p->raw + (p->stride + 1) * y, p->rows[(y + 1) % 2], p->stride, p->bpp);
-        if (!good || !copy_row(image->pixels + row_bytes * y, row, channels, p)) {
-            image_free(image);
-            return false;
-        }
-    }
-    return true;
+    image->pixels = mem_alloc((size_t)p->width * (size_t)p->height * (size_t)channels);
+    for (int c = 0; c < d.planes; c++) png_band_make(&d.band[c], (size_t)p->width);
+    bool good = make_rows(&d);
+    for (int c = 0; c < d.planes; c++) png_band_free(&d.band[c]);
+    if (!good) image_free(image);
+    return good;
 }
 
 bool image_decode_png_fast(struct image *image, const uint8_t *data, size_t bytes)
 {
     struct png p = {0};
     bool good = read_chunks(&p, data, bytes) && unpack(&p);
-    if (good) {
-        bool may_be_grey = p.type != PALETTE, may_be_rgb = p.type != GREY && p.type != GREY_ALPHA;
-        for (int i = 0; i < 2; i++) p.rows[i] = mem_zero(p.stride + PNG_ROW_SLACK);
-        good = (may_be_grey && make_pixels(image, &p, 1)) || (may_be_rgb && make_pixels(image, &p, 3));
-    }
-    for (int i = 0; i < 2; i++) mem_free(p.rows[i]);
+    bool may_be_grey = p.type != PALETTE, may_be_rgb = p.type != GREY && p.type != GREY_ALPHA;
+    good = good && ((may_be_grey && make_pixels(image, &p, 1)) || (may_be_rgb && make_pixels(image, &p, 3)));
     mem_free(p.joined);
     mem_free(p.raw);
     return good;

@@ -1,128 +1,188 @@
 /* image_png_filter.c - see image_png_filter.h.
  *
- * DESIGN: each pixel waits for the one to its left, so the time is that of the chain of operations from one to the next. Pixels of
- * 3 and 4 bytes go through a vector register, one at a time; all else a byte at a time. */
+ * DESIGN: a pixel waits for the one to its left, but pixels on a diagonal do not wait for each other. Lane i of a register is row i,
+ * one pixel behind the lane before, so what lane i needs from above is what lane i - 1 had one step ago: a shift of the register.
+ * Sixteen steps are loaded and stored as 16 x 16 blocks with slanted sides, turned over on the way. Every lane has its own filter.
+ * Left of a picture the room holds zeros, which stay zeros under every filter; right of it, whatever falls there is never looked at. */
 #include "io/image/image_png_filter.h"
 
+#include <stdbool.h>
 #include <string.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
+#if defined(__x86_64__)
+#include <smmintrin.h>
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
+#include "base/error.h"
+#include "base/memory.h"
+#include "io/image/image_transpose.h"
 
-/* The predictor of the specification, in a form with fewer steps that wait for a (S. Barrett's stb_image). */
-INLINE int paeth(int a, int b, int c)
+enum { LEFT = 64, RIGHT = 64 }; /* room beside a row */
+
+void png_band_make(struct png_band *b, size_t width)
 {
-    int far = 3 * c - a - b, low = a < b ? a : b, high = a < b ? b : a;
-    return far >= high ? low : far <= low ? high : c;
+    b->width = width;
+    b->stride = (LEFT + width + RIGHT + 63) / 64 * 64;
+    b->memory = mem_zero((PNG_BAND + 1) * b->stride);
+    b->above = b->memory + LEFT;
 }
 
-static void undo_up(uint8_t *restrict to, const uint8_t *restrict from, const uint8_t *restrict up, size_t stride)
+void png_band_free(struct png_band *b)
+{
+    mem_free(b->memory);
+    *b = (struct png_band){0};
+}
+
+void png_band_next(struct png_band *b)
+{
+    memcpy(b->above, png_band_row(b, PNG_BAND - 1), b->width);
+}
+
+/* ---- row by row ---- */
+
+/* Sums along the row: 16 at a time by four shifts, each doubling how far a byte has come. */
+static void add_left(uint8_t *row, size_t width)
+{
+    size_t i = 0;
+    int sum = 0;
+#if defined(__x86_64__)
+    for (; i + 16 <= width; i += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(row + i));
+        x = _mm_add_epi8(x, _mm_slli_si128(x, 1));
+        x = _mm_add_epi8(x, _mm_slli_si128(x, 2));
+        x = _mm_add_epi8(x, _mm_slli_si128(x, 4));
+        x = _mm_add_epi8(_mm_add_epi8(x, _mm_slli_si128(x, 8)), _mm_set1_epi8((char)sum));
+        _mm_storeu_si128((__m128i *)(row + i), x);
+        sum = row[i + 15];
+    }
+#endif
+    for (; i < width; i++) row[i] = (uint8_t)(sum += row[i]);
+}
+
+static void add_up(uint8_t *restrict row, const uint8_t *restrict up, size_t width)
 {
 #pragma omp simd
-    for (size_t i = 0; i < stride; i++) to[i] = (uint8_t)(from[i] + up[i]);
+    for (size_t i = 0; i < width; i++) row[i] = (uint8_t)(row[i] + up[i]);
 }
 
-/* Any size of pixel, in plain bytes: the definition of the vector forms below. */
-INLINE void undo_bytes(uint8_t *to, const uint8_t *from, const uint8_t *up, size_t stride, size_t bpp, int filter)
+static void add_average(uint8_t *row, const uint8_t *up, size_t width)
 {
-    for (size_t i = 0; i < stride; i++) {
-        int a = i < bpp ? 0 : to[i - bpp], b = up[i], c = i < bpp ? 0 : up[i - bpp];
-        to[i] = (uint8_t)(from[i] + (filter == 1 ? a : filter == 3 ? (a + b) >> 1 : paeth(a, b, c)));
-    }
+    int a = 0;
+    for (size_t i = 0; i < width; i++) row[i] = (uint8_t)(a = (row[i] + ((a + up[i]) >> 1)) & 255);
 }
 
-#if defined(__SSE2__)
-INLINE __m128i load_pixel(const uint8_t *p)
-{
-    int32_t x;
-    memcpy(&x, p, 4);
-    return _mm_cvtsi32_si128(x);
-}
-
-/* Of a pixel of 3 bytes the fourth is wrong until the next pixel overwrites it. */
-INLINE void store_pixel(uint8_t *p, __m128i pixel)
-{
-    int32_t x = _mm_cvtsi128_si32(pixel);
-    memcpy(p, &x, 4);
-}
-
-INLINE void sub_pixels(uint8_t *to, const uint8_t *from, size_t stride, size_t bpp)
-{
-    __m128i left = _mm_setzero_si128();
-    for (size_t i = 0; i < stride; i += bpp) store_pixel(to + i, left = _mm_add_epi8(left, load_pixel(from + i)));
-}
-
-INLINE void average_pixels(uint8_t *to, const uint8_t *from, const uint8_t *up, size_t stride, size_t bpp)
-{
-    const __m128i one = _mm_set1_epi8(1);
-    __m128i left = _mm_setzero_si128();
-    for (size_t i = 0; i < stride; i += bpp) {
-        __m128i above = load_pixel(up + i), odd = _mm_and_si128(_mm_xor_si128(left, above), one);
-        left = _mm_add_epi8(_mm_sub_epi8(load_pixel(from + i), odd), _mm_avg_epu8(left, above)); /* avg rounds up */
-        store_pixel(to + i, left);
-    }
-}
-
-/* A pixel's channels side by side, 16 bits each. */
-INLINE void paeth_pixels(uint8_t *to, const uint8_t *from, const uint8_t *up, size_t stride, size_t bpp)
-{
-    const __m128i zero = _mm_setzero_si128(), byte = _mm_set1_epi16(255);
-    __m128i a = zero, c = zero;
-    for (size_t i = 0; i < stride; i += bpp) {
-        __m128i b = _mm_unpacklo_epi8(load_pixel(up + i), zero), x = _mm_unpacklo_epi8(load_pixel(from + i), zero);
-        __m128i far = _mm_sub_epi16(_mm_sub_epi16(_mm_add_epi16(_mm_add_epi16(c, c), c), b), a);
-        __m128i low = _mm_min_epi16(a, b), high = _mm_max_epi16(a, b);
-        __m128i not_low = _mm_cmpgt_epi16(high, far), not_high = _mm_cmpgt_epi16(far, low);
-        __m128i guess = _mm_xor_si128(_mm_andnot_si128(not_low, _mm_xor_si128(low, c)), _mm_andnot_si128(not_high, _mm_xor_si128(high, c)));
-        a = _mm_and_si128(_mm_add_epi16(x, _mm_xor_si128(guess, c)), byte);
-        c = b;
-        store_pixel(to + i, _mm_packus_epi16(a, a));
-    }
-}
-
-INLINE void undo_pixels(uint8_t *to, const uint8_t *from, const uint8_t *up, size_t stride, size_t bpp, int filter)
-{
-    if (filter == 1) sub_pixels(to, from, stride, bpp);
-    if (filter == 3) average_pixels(to, from, up, stride, bpp);
-    if (filter == 4) paeth_pixels(to, from, up, stride, bpp);
-}
-#else
-#define undo_pixels undo_bytes
-#endif
-
-/* One byte a pixel keeps it in a register. */
-INLINE void undo_single(uint8_t *to, const uint8_t *from, const uint8_t *up, size_t stride, int filter)
+/* The predictor of the specification, in a form with fewer steps that wait for a (S. Barrett's stb_image). */
+static void add_paeth(uint8_t *row, const uint8_t *up, size_t width)
 {
     int a = 0, c = 0;
-    for (size_t i = 0; i < stride; i++) {
-        int b = up[i];
-        to[i] = (uint8_t)(a = (from[i] + (filter == 1 ? a : filter == 3 ? (a + b) >> 1 : paeth(a, b, c))) & 255);
+    for (size_t i = 0; i < width; i++) {
+        int b = up[i], far = 3 * c - a - b, low = a < b ? a : b, high = a < b ? b : a;
+        row[i] = (uint8_t)(a = (row[i] + (far >= high ? low : far <= low ? high : c)) & 255);
         c = b;
     }
 }
 
-/* A function for each filter, so that the compiler knows filter and bpp in the loops. */
-INLINE void undo(uint8_t *to, const uint8_t *from, const uint8_t *up, size_t stride, size_t bpp, int filter)
+static void unfilter_rows(struct png_band *b, const uint8_t *filter, int rows)
 {
-    switch (bpp) {
-    case 1: undo_single(to, from, up, stride, filter); break;
-    case 3: undo_pixels(to, from, up, stride, 3, filter); break;
-    case 4: undo_pixels(to, from, up, stride, 4, filter); break;
-    default: undo_bytes(to, from, up, stride, bpp, filter);
+    for (int i = 0; i < rows; i++) {
+        uint8_t *row = png_band_row(b, i), *up = png_band_row(b, i - 1);
+        switch (filter[i]) {
+        case 1: add_left(row, b->width); break;
+        case 2: add_up(row, up, b->width); break;
+        case 3: add_average(row, up, b->width); break;
+        case 4: add_paeth(row, up, b->width); break;
+        }
     }
 }
 
-bool png_unfilter(uint8_t *to, const uint8_t *from, const uint8_t *up, size_t stride, size_t bpp)
+/* ---- along diagonals ---- */
+
+#if defined(__x86_64__)
+#define SSE41 __attribute__((target("sse4.1")))
+#define INLINE static inline __attribute__((always_inline))
+
+struct masks { /* 255 in the lanes that have the filter */
+    __m128i sub, up, average, paeth;
+};
+
+SSE41 INLINE __m128i distance(__m128i x, __m128i y)
 {
-    int filter = *from++;
-    switch (filter) {
-    case 0: memcpy(to, from, stride); return true;
-    case 1: undo(to, from, up, stride, bpp, 1); return true;
-    case 2: undo_up(to, from, up, stride); return true;
-    case 3: undo(to, from, up, stride, bpp, 3); return true;
-    case 4: undo(to, from, up, stride, bpp, 4); return true;
+    return _mm_or_si128(_mm_subs_epu8(x, y), _mm_subs_epu8(y, x));
+}
+
+/* The specification's predictor. |a + b - 2c| is the sum of |b - c| and |a - c| or their difference; cut at 255, it compares the same. */
+SSE41 INLINE __m128i paeth(__m128i a, __m128i b, __m128i c)
+{
+    __m128i of_a = distance(b, c), of_b = distance(a, c), zero = _mm_setzero_si128();
+    __m128i a_above = _mm_cmpeq_epi8(_mm_subs_epu8(c, a), zero), b_above = _mm_cmpeq_epi8(_mm_subs_epu8(c, b), zero);
+    __m128i of_c = _mm_blendv_epi8(_mm_adds_epu8(of_a, of_b), distance(of_a, of_b), _mm_xor_si128(a_above, b_above));
+    __m128i least = _mm_min_epu8(_mm_min_epu8(of_a, of_b), of_c);
+    __m128i guess = _mm_blendv_epi8(c, b, _mm_cmpeq_epi8(of_b, least));
+    return _mm_blendv_epi8(guess, a, _mm_cmpeq_epi8(of_a, least));
+}
+
+SSE41 INLINE __m128i average(__m128i a, __m128i b)
+{
+    return _mm_sub_epi8(_mm_avg_epu8(a, b), _mm_and_si128(_mm_xor_si128(a, b), _mm_set1_epi8(1))); /* avg rounds up */
+}
+
+/* `planes` bands with the same filters, which do not wait for each other. */
+SSE41 INLINE void diagonals(struct png_band *b, int planes, const uint8_t *filter, int rows)
+{
+    uint8_t own[PNG_BAND] = {0}, block[3][PNG_BAND * PNG_BAND];
+    memcpy(own, filter, (size_t)rows);
+    const __m128i filters = _mm_loadu_si128((const __m128i *)own);
+    const struct masks is = {_mm_cmpeq_epi8(filters, _mm_set1_epi8(1)), _mm_cmpeq_epi8(filters, _mm_set1_epi8(2)),
+                             _mm_cmpeq_epi8(filters, _mm_set1_epi8(3)), _mm_cmpeq_epi8(filters, _mm_set1_epi8(4))};
+    __m128i a[3] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()}, c[3] = {a[0], a[0], a[0]};
+    const size_t slant = b->stride - 1; /* row i begins one byte to the left of row i - 1 */
+    for (size_t x = 0; x < b->width + PNG_BAND - 1; x += PNG_BAND) {
+        for (int p = 0; p < planes; p++) transpose_16(block[p], PNG_BAND, png_band_row(&b[p], 0) + x, slant);
+        for (size_t k = 0; k < PNG_BAND; k++)
+#pragma GCC unroll 3
+            for (int p = 0; p < planes; p++) {
+                __m128i above = _mm_loadu_si128((const __m128i *)(b[p].above + x + k - 15)), up = _mm_alignr_epi8(a[p], above, 15);
+                __m128i *at = (__m128i *)(block[p] + PNG_BAND * k);
+                __m128i guess = _mm_or_si128(_mm_and_si128(a[p], is.sub), _mm_and_si128(up, is.up));
+                guess = _mm_or_si128(guess, _mm_and_si128(average(a[p], up), is.average));
+                guess = _mm_or_si128(guess, _mm_and_si128(paeth(a[p], up, c[p]), is.paeth));
+                c[p] = up;
+                a[p] = _mm_add_epi8(_mm_loadu_si128(at), guess);
+                _mm_storeu_si128(at, a[p]);
+            }
+        for (int p = 0; p < planes; p++) transpose_16(png_band_row(&b[p], 0) + x, slant, block[p], PNG_BAND);
     }
-    return false;
+}
+
+SSE41 static void diagonals_sse41(struct png_band *b, int planes, const uint8_t *filter, int rows)
+{
+    if (planes == 3) diagonals(b, 3, filter, rows);
+    else diagonals(b, 1, filter, rows);
+}
+
+/* The same on registers of 16 bytes, of which this CPU has 32. */
+__attribute__((target("avx512vl,avx512bw"))) static void diagonals_avx512(struct png_band *b, int planes, const uint8_t *filter, int rows)
+{
+    if (planes == 3) diagonals(b, 3, filter, rows);
+    else diagonals(b, 1, filter, rows);
+}
+
+/* Rows that wait for no neighbour, or only for sums along the row, are as fast one by one. */
+static bool unfilter_diagonals(struct png_band *b, int planes, const uint8_t *filter, int rows)
+{
+    int slow = 0;
+    for (int i = 0; i < rows; i++) slow += filter[i] >= 3;
+    if (slow < 2 || !__builtin_cpu_supports("sse4.1")) return false;
+    bool wide = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+    (wide ? diagonals_avx512 : diagonals_sse41)(b, planes, filter, rows);
+    return true;
+}
+#else
+#define unfilter_diagonals(b, planes, filter, rows) false
+#endif
+
+void png_bands_unfilter(struct png_band *b, int planes, const uint8_t *filter, int rows)
+{
+    ASSERT(planes == 1 || planes == 3);
+    if (unfilter_diagonals(b, planes, filter, rows)) return;
+    for (int p = 0; p < planes; p++) unfilter_rows(&b[p], filter, rows);
 }

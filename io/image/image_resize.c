@@ -4,6 +4,7 @@
  * along the columns, weights of a triangle whose half width is the scale when shrinking, in fixed point with 22 bits.
  * The order of the passes, the rounding between them (to 8 bits) and the rounding of the weights are part of the result. */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -11,6 +12,10 @@
 
 #include "base/memory.h"
 #include "io/image/image.h"
+#include "io/image/image_planes.h"
+#include "io/image/image_transpose.h"
+
+#define INLINE static inline __attribute__((always_inline))
 
 enum { WEIGHT_BITS = 32 - 8 - 2 };
 
@@ -83,7 +88,7 @@ static inline void strip_plain(uint8_t *to, const uint8_t *from, size_t stride, 
 
 #ifdef __x86_64__
 #define AVX2 __attribute__((target("avx2")))
-#define AVX512 __attribute__((target("avx512f,avx512bw")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))
 
 AVX2 static inline void strip_avx2(uint8_t *to, const uint8_t *from, size_t stride, const int *weight, int taps)
 {
@@ -125,8 +130,7 @@ AVX512 static inline void strip_avx512(uint8_t *to, const uint8_t *from, size_t 
 #endif
 
 /* A row of `stride` bytes; the last strip laps over the one before. */
-static inline __attribute__((always_inline)) void filter_row_body(uint8_t *to, const uint8_t *from, size_t stride, const int *weight,
-                                                                  int taps, filter_strip *strip)
+INLINE void filter_row_body(uint8_t *to, const uint8_t *from, size_t stride, const int *weight, int taps, filter_strip *strip)
 {
     size_t i = 0;
     for (; i + STRIP <= stride; i += STRIP) strip(to + i, from + i, stride, weight, taps);
@@ -161,16 +165,20 @@ AVX512 static void row_avx512(uint8_t *to, const uint8_t *from, size_t stride, c
     filter_row_body(to, from, stride, weight, taps, strip_avx512);
 }
 
-static filter_row pick_filter_row(void)
+static bool has_avx512(void)
 {
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) return row_avx512;
-    return __builtin_cpu_supports("avx2") ? row_avx2 : row_plain;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2");
 }
 #else
-static filter_row pick_filter_row(void)
-{
-    return row_plain;
-}
+#define row_avx2 row_plain
+#define row_avx512 row_plain
+#define has_avx512() false
+#define has_avx2() false
 #endif
 
 /* (H, W, C) -> (height, W, C) */
@@ -178,7 +186,7 @@ static void resize_columns(struct image *out, const struct image *in, int height
 {
     *out = (struct image){.height = height, .width = in->width, .channels = in->channels};
     size_t stride = (size_t)in->width * (size_t)in->channels;
-    filter_row row = pick_filter_row();
+    filter_row row = has_avx512() ? row_avx512 : has_avx2() ? row_avx2 : row_plain;
     struct filter f;
     out->pixels = mem_alloc((size_t)height * stride);
     filter_make(&f, in->height, height);
@@ -192,134 +200,108 @@ static void resize_columns(struct image *out, const struct image *in, int height
 
 enum { SIDE = 16 }; /* of the blocks that are transposed */
 
-#if defined(__x86_64__)
-/* 16 x 16 bytes: four rounds that interleave row i with row i + 8. */
-static void transpose_16(uint8_t *to, size_t to_stride, const uint8_t *from, size_t from_stride)
-{
-    __m128i a[16], b[16];
-    for (int i = 0; i < 16; i++) a[i] = _mm_loadu_si128((const __m128i *)(from + (size_t)i * from_stride));
-#pragma GCC unroll 2
-    for (int round = 0; round < 2; round++) {
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) {
-            b[2 * i] = _mm_unpacklo_epi8(a[i], a[i + 8]);
-            b[2 * i + 1] = _mm_unpackhi_epi8(a[i], a[i + 8]);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) {
-            a[2 * i] = _mm_unpacklo_epi8(b[i], b[i + 8]);
-            a[2 * i + 1] = _mm_unpackhi_epi8(b[i], b[i + 8]);
-        }
-    }
-    for (int i = 0; i < 16; i++) _mm_storeu_si128((__m128i *)(to + (size_t)i * to_stride), a[i]);
-}
-#else
-static void transpose_16(uint8_t *to, size_t to_stride, const uint8_t *from, size_t from_stride)
-{
-    for (size_t i = 0; i < SIDE; i++)
-        for (size_t k = 0; k < SIDE; k++) to[k * to_stride + i] = from[i * from_stride + k];
-}
-#endif
-
-/* Every third byte. */
-static void pick_plain(uint8_t *to, const uint8_t *from, size_t width)
-{
-    for (size_t x = 0; x < width; x++) to[x] = from[3 * x];
-}
-
-#ifdef __x86_64__
-__attribute__((target("ssse3"))) static void pick_ssse3(uint8_t *to, const uint8_t *from, size_t width)
-{
-    const __m128i a = _mm_setr_epi8(0, 3, 6, 9, 12, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-    const __m128i b = _mm_setr_epi8(-1, -1, -1, -1, -1, -1, 2, 5, 8, 11, 14, -1, -1, -1, -1, -1);
-    const __m128i c = _mm_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1, 4, 7, 10, 13);
-    size_t x = 0;
-    for (; x + 16 < width; x += 16) {
-        const __m128i *p = (const __m128i *)(from + 3 * x);
-        __m128i one = _mm_shuffle_epi8(_mm_loadu_si128(p), a), two = _mm_shuffle_epi8(_mm_loadu_si128(p + 1), b);
-        __m128i three = _mm_shuffle_epi8(_mm_loadu_si128(p + 2), c);
-        _mm_storeu_si128((__m128i *)(to + x), _mm_or_si128(_mm_or_si128(one, two), three));
-    }
-    pick_plain(to + x, from + 3 * x, width - x);
-}
-
-static void pick_channel(uint8_t *to, const uint8_t *from, size_t width)
-{
-    (__builtin_cpu_supports("ssse3") ? pick_ssse3 : pick_plain)(to, from, width);
-}
-#else
-#define pick_channel pick_plain
-#endif
-
 struct band {
     size_t width, room;     /* pixels of a row, and rounded up to SIDE */
-    uint8_t *rows;          /* (STRIP, room) one channel */
-    uint8_t *across;        /* (room, STRIP) */
+    uint8_t *rows[3];       /* (channels) of (STRIP, room) */
+    uint8_t *across;        /* (room, STRIP) of one channel */
 };
 
-static void band_make(struct band *b, int width)
+static void band_make(struct band *b, int width, int channels)
 {
-    b->width = (size_t)width;
-    b->room = (b->width + SIDE - 1) / SIDE * SIDE;
-    b->rows = mem_zero(b->room * STRIP);
+    *b = (struct band){.width = (size_t)width, .room = ((size_t)width + SIDE - 1) / SIDE * SIDE};
+    for (int c = 0; c < channels; c++) b->rows[c] = mem_zero(b->room * STRIP);
     b->across = mem_zero(b->room * STRIP);
 }
 
 static void band_free(struct band *b)
 {
-    mem_free(b->rows);
+    for (int c = 0; c < 3; c++) mem_free(b->rows[c]);
     mem_free(b->across);
 }
 
-/* Rows y.. of channel c to b->across. */
-static void band_load(struct band *b, const struct image *in, int y, int c)
+/* Rows y.. to b->rows. */
+static size_t band_load(struct band *b, const struct image *in, int y)
 {
-    size_t rows = (size_t)(in->height - y < STRIP ? in->height - y : STRIP), step = (size_t)in->channels;
-    const uint8_t *from = in->pixels + (size_t)y * b->width * step + (size_t)c;
-    for (size_t i = 0; i < rows; i++, from += b->width * step) {
-        uint8_t *to = b->rows + i * b->room;
-        if (step == 1) memcpy(to, from, b->width);
-        else pick_channel(to, from, b->width);
+    size_t rows = (size_t)(in->height - y < STRIP ? in->height - y : STRIP), row_bytes = b->width * (size_t)in->channels;
+    const uint8_t *from = in->pixels + (size_t)y * row_bytes;
+    for (size_t at = 0; at < rows * b->room; at += b->room, from += row_bytes) {
+        if (in->channels == 1) memcpy(b->rows[0] + at, from, b->width);
+        else planes_split((uint8_t *[3]){b->rows[0] + at, b->rows[1] + at, b->rows[2] + at}, from, b->width, 3);
     }
-    for (size_t i = 0; i < rows; i += SIDE)
-        for (size_t x = 0; x < b->room; x += SIDE) transpose_16(b->across + x * STRIP + i, STRIP, b->rows + i * b->room + x, b->room);
+    return rows;
 }
 
-/* b->across to rows y.. of channel c. */
-static void band_store(struct image *out, struct band *b, int y, int c)
+/* b->rows to rows y.. */
+static void band_store(struct image *out, const struct band *b, int y, size_t rows)
 {
-    size_t rows = (size_t)(out->height - y < STRIP ? out->height - y : STRIP), step = (size_t)out->channels;
-    uint8_t *to = out->pixels + (size_t)y * b->width * step + (size_t)c;
-    for (size_t i = 0; i < rows; i += SIDE)
-        for (size_t x = 0; x < b->room; x += SIDE) transpose_16(b->rows + i * b->room + x, b->room, b->across + x * STRIP + i, STRIP);
-    for (size_t i = 0; i < rows; i++, to += b->width * step) {
-        const uint8_t *from = b->rows + i * b->room;
-        if (step == 1) memcpy(to, from, b->width);
-        else for (size_t x = 0; x < b->width; x++) to[3 * x] = from[x];
+    size_t row_bytes = b->width * (size_t)out->channels;
+    uint8_t *to = out->pixels + (size_t)y * row_bytes;
+    for (size_t at = 0; at < rows * b->room; at += b->room, to += row_bytes) {
+        if (out->channels == 1) memcpy(to, b->rows[0] + at, b->width);
+        else planes_join(to, (const uint8_t *[3]){b->rows[0] + at, b->rows[1] + at, b->rows[2] + at}, b->width);
     }
 }
 
-/* (H, W, C) -> (H, width, C) */
+INLINE void band_turn(struct band *b, int c, size_t rows)
+{
+    for (size_t i = 0; i < rows; i += SIDE)
+        for (size_t x = 0; x < b->room; x += SIDE) transpose_16(b->across + x * STRIP + i, STRIP, b->rows[c] + i * b->room + x, b->room);
+}
+
+INLINE void band_turn_back(struct band *b, int c, size_t rows)
+{
+    for (size_t i = 0; i < rows; i += SIDE)
+        for (size_t x = 0; x < b->room; x += SIDE) transpose_16(b->rows[c] + i * b->room + x, b->room, b->across + x * STRIP + i, STRIP);
+}
+
+/* (H, W, C) -> (H, width, C), whose pixels are there. Compiled for each set of instructions, which also turn blocks in registers. */
+INLINE void resize_rows_body(struct image *out, const struct image *in, const struct filter *f, filter_strip *strip)
+{
+    struct band wide, narrow;
+    band_make(&wide, in->width, in->channels);
+    band_make(&narrow, out->width, in->channels);
+    for (int y = 0; y < in->height; y += STRIP) {
+        size_t rows = band_load(&wide, in, y);
+        for (int c = 0; c < in->channels; c++) {
+            band_turn(&wide, c, rows);
+            for (int x = 0; x < out->width; x++)
+                strip(narrow.across + (size_t)x * STRIP, wide.across + (size_t)f->first[x] * STRIP, STRIP,
+                      f->weight + (size_t)x * (size_t)f->taps, f->count[x]);
+            band_turn_back(&narrow, c, rows);
+        }
+        band_store(out, &narrow, y, rows);
+    }
+    band_free(&wide);
+    band_free(&narrow);
+}
+
+static void rows_plain(struct image *out, const struct image *in, const struct filter *f)
+{
+    resize_rows_body(out, in, f, strip_plain);
+}
+
+#ifdef __x86_64__
+AVX2 static void rows_avx2(struct image *out, const struct image *in, const struct filter *f)
+{
+    resize_rows_body(out, in, f, strip_avx2);
+}
+
+AVX512 static void rows_avx512(struct image *out, const struct image *in, const struct filter *f)
+{
+    resize_rows_body(out, in, f, strip_avx512);
+}
+#else
+#define rows_avx2 rows_plain
+#define rows_avx512 rows_plain
+#endif
+
 static void resize_rows(struct image *out, const struct image *in, int width)
 {
-    filter_row row = pick_filter_row();
     struct filter f;
-    struct band wide, narrow;
     *out = (struct image){.height = in->height, .width = width, .channels = in->channels};
     out->pixels = mem_alloc((size_t)in->height * (size_t)width * (size_t)in->channels);
     filter_make(&f, in->width, width);
-    band_make(&wide, in->width);
-    band_make(&narrow, width);
-    for (int y = 0; y < in->height; y += STRIP)
-        for (int c = 0; c < in->channels; c++) {
-            band_load(&wide, in, y, c);
-            for (int x = 0; x < width; x++)
-                row(narrow.across + (size_t)x * STRIP, wide.across + (size_t)f.first[x] * STRIP, STRIP,
-                    f.weight + (size_t)x * (size_t)f.taps, f.count[x]);
-            band_store(out, &narrow, y, c);
-        }
-    band_free(&wide);
-    band_free(&narrow);
+    (has_avx512() ? rows_avx512 : has_avx2() ? rows_avx2 : rows_plain)(out, in, &f);
     filter_free(&f);
 }
 

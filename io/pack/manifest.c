@@ -73,7 +73,15 @@ char *manifest_trim(const char *text)
     text += strspn(text, BLANK);
     size_t length = strlen(text);
     while (length && strchr(BLANK, text[length - 1])) length--;
-    return mem_format("%.*s", (int)length, text);
+    return manifest_prefix(text, length);
+}
+
+/* Smaller than what mem_format gives, which is aligned: there are two for each picture. */
+char *manifest_prefix(const char *text, size_t length)
+{
+    char *copy = mem_string(text);
+    copy[length] = 0;
+    return copy;
 }
 
 struct manifest_row *manifest_add(struct manifest *m)

@@ -97,14 +97,34 @@ static bool is_file(const char *images, const char *raw)
     return found;
 }
 
+/* Without "./" and doubled slashes, so that a file has one name. */
+static void simplify(char *raw)
+{
+    char *to = raw;
+    for (const char *p = raw; *p;) {
+        bool begins = to == raw || to[-1] == '/';
+        if (begins && p[0] == '.' && p[1] == '/') p += 1 + strspn(p + 1, "/");
+        else if (*p == '/' && to > raw && begins) p++;
+        else *to++ = *p++;
+    }
+    *to = 0;
+}
+
+static char *plain_name(char *raw)
+{
+    simplify(raw);
+    return text_name_encode(raw);
+}
+
 /* The row's name as io/FORMAT.md has it, or NULL when there is no such file. It may have been written so (the split that pack leaves), or
  * be the file's plain name. */
 static char *find_file(const struct job *job, const char *file)
 {
-    char *raw = text_name_decode(file), *name = NULL;
-    if (is_file(job->images, raw)) name = text_name_encode(raw);
-    else if (is_file(job->images, file)) name = text_name_encode(file);
+    char *raw = text_name_decode(file), *same = mem_string(file), *name = NULL;
+    if (is_file(job->images, raw)) name = plain_name(raw);
+    else if (is_file(job->images, same)) name = plain_name(same);
     mem_free(raw);
+    mem_free(same);
     return name;
 }
 
@@ -169,7 +189,7 @@ static void find_unlisted(struct job *job, struct text *list)
     name_index_make(&folders, m->count);
     char **prefix = NEW_ARRAY(char *, m->count);
     for (int i = 0; i < m->count; i++) {
-        prefix[i] = mem_format("%.*s", (int)folder_length(m->rows[i].file), m->rows[i].file);
+        prefix[i] = manifest_prefix(m->rows[i].file, folder_length(m->rows[i].file));
         files.entries[i] = (struct name_entry){m->rows[i].file, i};
         folders.entries[i] = (struct name_entry){prefix[i], i};
     }
@@ -220,9 +240,10 @@ int manifest_read_csv(struct manifest *m, const char *path, const char *images, 
     m->synthetic = manifest_is_synthetic(images) || manifest_is_synthetic(*beside ? beside : ".");
     mem_free(beside);
     int status = read_rows(&job, &csv);
-    if (!status) write_report(&job, csv.latin1);
+    bool latin1 = csv.latin1;
+    csv_free(&csv); /* before the report needs memory */
+    if (!status) write_report(&job, latin1);
     text_free(&job.missing);
-    csv_free(&csv);
     if (status) manifest_free(m);
     return status;
 }

@@ -89,7 +89,8 @@ static void add_file(struct walk *w, const char *file, const char *path, int cla
 {
     enum image_format format = format_of(path);
     if (format == IMAGE_UNKNOWN) {
-        skip(w, file, "no picture");
+        if (image_name_is_foreign(file)) skip_unread(w, file, "a format that is not read (PNG, JPEG, TIFF and DICOM are)");
+        else skip(w, file, "no picture");
         return;
     }
     struct manifest_row *row = manifest_add(w->m);

@@ -21,6 +21,8 @@ void name_index_free(struct name_index *index);
 
 /* A copy without blanks before and after: "p0 " and "p0" are one patient. */
 char *manifest_trim(const char *text);
+/* A copy of the first `length` bytes. */
+char *manifest_prefix(const char *text, size_t length);
 bool manifest_is_blank(const char *text);
 /* The folder, or the one it lies in, holds the file that `ladnn phantom` marks its pictures with. */
 bool manifest_is_synthetic(const char *folder);

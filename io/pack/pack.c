@@ -32,7 +32,7 @@ struct run {
     struct verdict *v;
     char *staging, *settings;
     int lock; /* descriptor, rank 0 */
-    bool root;
+    bool root, made_split;
 };
 
 /* ---- the folder `out` ---- */
@@ -91,6 +91,26 @@ static int remove_old(const char *folder, const char *file, bool mine, const voi
     return status;
 }
 
+/* A split that was made is written out as a manifest, which gives the same shards again. It waits with them: an earlier set keeps its own
+ * until then. */
+static int keep_split(const struct run *r, struct error *err)
+{
+    char *path = mem_format("%s/%s-split.csv", r->staging, r->o->name);
+    int status = manifest_write_csv(&r->m, path, err);
+    mem_free(path);
+    return status;
+}
+
+static int publish_split(struct run *r, struct error *err)
+{
+    char *name = mem_format("%s-split.csv", r->o->name), *path = path_join(r->o->out, name);
+    int status = move_into(r->staging, name, true, r->o->out, err);
+    if (!status) text_add(&r->result->report, "the split is in %s (ladnn pack --manifest reads it)\n", path);
+    mem_free(name);
+    mem_free(path);
+    return status;
+}
+
 static int publish(struct run *r, struct error *err)
 {
     const struct pack_options *o = r->o;
@@ -98,6 +118,7 @@ static int publish(struct run *r, struct error *err)
     if (!d) return -1;
     int status = each_shard(r->staging, o->name, move_into, o->out, err);
     if (!status) status = each_shard(o->out, o->name, remove_old, d, err);
+    if (!status && r->made_split) status = publish_split(r, err);
     dataset_close(d);
     char *name = mem_format("%s-report.txt", o->name), *path = path_join(o->out, name);
     if (!status) status = file_write_atomic(path, r->result->report.data, r->result->report.length, err);
@@ -274,9 +295,11 @@ static int make_parts(struct run *r, struct part_list *list, struct error *err)
 {
     struct comm *c = r->o->comm;
     struct pack_job job = {.o = r->o, .m = &r->m, .v = r->v, .staging = r->staging, .settings = r->settings};
+    int64_t image_bytes = r->root ? pack_image_bytes(r->o, &r->m) : 0;
+    comm_broadcast(c, &image_bytes, sizeof image_bytes, 0, "sharing the pictures' size");
     for (;;) {
         int64_t resumed = 0;
-        if (pack_cut(list, r->o, &r->m, r->v, r->settings, err)) return -1;
+        if (pack_cut(list, r->o, image_bytes, &r->m, r->v, r->settings, err)) return -1;
         int status = list->count ? pack_make(&job, list, &resumed, err) : error_set(err, "%s: not one image can be read", r->o->folder);
         double sum = (double)resumed;
         if (!status) {
@@ -342,17 +365,6 @@ static int read_manifest(struct run *r, struct error *err)
     }
 }
 
-/* A split that was made is written out as a manifest, which gives the same shards again. */
-static int keep_split(struct run *r, struct error *err)
-{
-    char *name = mem_format("%s-split.csv", r->o->name), *path = path_join(r->o->out, name);
-    int status = manifest_write_csv(&r->m, path, err);
-    if (!status) text_add(&r->result->report, "the split is in %s (ladnn pack --manifest reads it)\n", path);
-    mem_free(name);
-    mem_free(path);
-    return status;
-}
-
 /* The paper's shares. Files with the same bytes are one picture, whatever their names say of patients; merged sets have none. */
 static void divide(struct run *r)
 {
@@ -369,11 +381,11 @@ static int begin(struct run *r, struct error *err)
     if (path_exists(o->out) && !path_is_folder(o->out)) return error_set(err, "%s: not a folder (--out names the folder for the shards)", o->out);
     if (path_exists(o->out) && each_shard(o->out, o->name, refuse_other, NULL, err)) return -1;
     if (read_manifest(r, err)) return -1;
-    bool make = o->make_split || r->m.unsplit;
-    if (make) divide(r);
+    r->made_split = o->make_split || r->m.unsplit;
+    if (r->made_split) divide(r);
     text_add(&r->result->report, "%s", r->m.report.data ? r->m.report.data : "");
     if (manifest_check_leakage(&r->m, o->by_figure, err) || folder_create(r->staging, err) || lock_staging(r, err)) return -1;
-    return make ? keep_split(r, err) : 0;
+    return r->made_split ? keep_split(r, err) : 0;
 }
 
 int pack_run(struct pack_result *result, const struct pack_options *o, struct error *err)

@@ -21,7 +21,7 @@ struct pack_options {
     uint64_t seed;               /* of the split */
     const char *out, *name;
     int size;    /* 0 = original */
-    int shards;  /* per split; 0 = one per 512 images (128 of original size) */
+    int shards;  /* per split; 0 = one per 512 images (128 of original size) or 96 MiB */
     bool strict, by_figure, gzip;
     struct image_window window; /* of DICOM and 16-bit pictures */
     enum pack_colour colour; /* auto: a shard is grey when all its pictures are */

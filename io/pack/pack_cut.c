@@ -1,26 +1,54 @@
-/* pack_cut.c - which row goes into which shard: decided from the manifest alone, before any picture is read, so that ranks and
- * later runs agree on it. */
+/* pack_cut.c - which row goes into which shard: decided from the manifest, before the pictures are read, so that ranks and later runs
+ * agree on it. Only of original size a few are looked at, by rank 0, to learn how large they are. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "io/pack/merge.h"
 #include "io/pack/pack_private.h"
 #include "io/shard/shard.h"
 
-enum { SHARD_IMAGES = 512, SHARD_IMAGES_ORIGINAL = 128, SHARD_BYTES = 1 << 28 };
+/* Two shards are in memory while one is stored and the next is decoded: with 96 MiB each all of it stays under 500 MB. */
+enum { SHARD_IMAGES = 512, SHARD_IMAGES_ORIGINAL = 128, SHARD_BYTES = 96 << 20 };
 
-/* Images of a shard when nobody asks otherwise: fewer when they are large (as coloured ones, so that grey and coloured are cut alike). */
-static int64_t usual_images(const struct pack_options *o)
+static int64_t bytes_of_row(const struct pack_options *o, const struct manifest_row *row)
 {
-    if (!o->size) return SHARD_IMAGES_ORIGINAL;
-    int64_t most = SHARD_BYTES / (3 * (int64_t)o->size * o->size);
-    return most < 1 ? 1 : most < SHARD_IMAGES ? most : SHARD_IMAGES;
+    struct image image;
+    struct verdict v = {0};
+    struct error unreadable; /* told when its turn comes */
+    if (o->merge) {
+        merge_state(o->merge, row->line, v.sha256, &v.file_bytes, &v.modified_ns);
+        return v.file_bytes;
+    }
+    if (pack_decode(&image, &v, o, row->file, &unreadable)) return 0;
+    image_free(&image);
+    return (int64_t)v.height * v.width * v.channels;
 }
 
-static int part_count(const struct pack_options *o, int64_t images, struct error *err)
+int64_t pack_image_bytes(const struct pack_options *o, const struct manifest *m)
 {
-    int64_t usual = usual_images(o), least = (images + SHARD_IMAGES_MAX - 1) / SHARD_IMAGES_MAX;
+    enum { SAMPLES = 16 };
+    int64_t largest = 1;
+    if (o->size) return 3 * (int64_t)o->size * o->size;
+    if (o->shards) return largest; /* not asked */
+    for (int k = 0; k < SAMPLES && k < m->count; k++) {
+        int64_t bytes = bytes_of_row(o, &m->rows[(int64_t)m->count * k / SAMPLES]);
+        if (bytes > largest) largest = bytes;
+    }
+    return largest;
+}
+
+/* Images of a shard when nobody asks otherwise: fewer when they are large. */
+static int64_t usual_images(const struct pack_options *o, int64_t image_bytes)
+{
+    int64_t most = SHARD_BYTES / image_bytes, usual = o->size ? SHARD_IMAGES : SHARD_IMAGES_ORIGINAL;
+    return most < 1 ? 1 : most < usual ? most : usual;
+}
+
+static int part_count(const struct pack_options *o, int64_t image_bytes, int64_t images, struct error *err)
+{
+    int64_t usual = usual_images(o, image_bytes), least = (images + SHARD_IMAGES_MAX - 1) / SHARD_IMAGES_MAX;
     int64_t parts = o->shards ? o->shards : (images + usual - 1) / usual;
     if (parts < least)
         return error_set(err, "%" PRId64 " images do not fit in %" PRId64 " shards: at least %" PRId64 " are needed (--shards)",
@@ -53,10 +81,10 @@ static void make_key(struct part *part, const struct manifest *m, const char *se
     sha256_end(&sum, part->key);
 }
 
-static int cut_split(struct part_list *list, enum split split, int *rows, int images, const struct pack_options *o,
+static int cut_split(struct part_list *list, enum split split, int *rows, int images, const struct pack_options *o, int64_t image_bytes,
                      const struct manifest *m, const char *settings, struct error *err)
 {
-    int parts = images ? part_count(o, images, err) : 0;
+    int parts = images ? part_count(o, image_bytes, images, err) : 0;
     if (parts < 0) return -1;
     list->parts = mem_grow(list->parts, (size_t)list->count * sizeof *list->parts, (size_t)(list->count + parts) * sizeof *list->parts);
     for (int k = 0; k < parts; k++) {
@@ -68,7 +96,7 @@ static int cut_split(struct part_list *list, enum split split, int *rows, int im
     return 0;
 }
 
-int pack_cut(struct part_list *list, const struct pack_options *o, const struct manifest *m, const struct verdict *v,
+int pack_cut(struct part_list *list, const struct pack_options *o, int64_t image_bytes, const struct manifest *m, const struct verdict *v,
              const char *settings, struct error *err)
 {
     *list = (struct part_list){.rows = NEW_ARRAY(int, m->count)};
@@ -77,7 +105,7 @@ int pack_cut(struct part_list *list, const struct pack_options *o, const struct 
         int first = used;
         for (int i = 0; i < m->count; i++)
             if (!v[i].why && (int)m->rows[i].split == s) list->rows[used++] = i;
-        status = cut_split(list, (enum split)s, list->rows + first, used - first, o, m, settings, err);
+        status = cut_split(list, (enum split)s, list->rows + first, used - first, o, image_bytes, m, settings, err);
     }
     if (status) pack_parts_free(list);
     return status;

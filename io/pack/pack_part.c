@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/pool.h"
 #include "dist/comm.h"
 #include "io/pack/merge.h"
 #include "io/pack/pack_private.h"
@@ -109,8 +110,17 @@ static int decode_row(struct image *image, const struct pack_job *job, int row, 
     return 0;
 }
 
-/* `images` (part->images): empty where the file cannot be read. With strict the first such file is an error. */
-static int decode_part(struct image *images, struct pack_job *job, const struct part *part, int64_t *done,
+/* Into the part's memory, while the pixels are in the cache; what they leave is used again for the next picture. */
+static void keep(struct image *image, struct pool *pool)
+{
+    size_t bytes = (size_t)image->height * (size_t)image->width * (size_t)image->channels;
+    uint8_t *pixels = memcpy(pool_take(pool, bytes), image->pixels, bytes);
+    mem_free(image->pixels);
+    image->pixels = pixels;
+}
+
+/* `images` (part->images): empty where the file cannot be read; their pixels lie in `pool`. With strict the first such file is an error. */
+static int decode_part(struct image *images, struct pool *pool, struct pack_job *job, const struct part *part, int64_t *done,
                        struct progress *progress, struct error *err)
 {
     int64_t bytes = 0;
@@ -124,7 +134,8 @@ static int decode_part(struct image *images, struct pack_job *job, const struct 
         if (stop || stop_asked()) continue;
         struct verdict *v = &job->v[row];
         v->good = decode_row(&images[i], job, row, &mine) == 0;
-        if (!v->good) v->why = mem_string(mine.message);
+        if (v->good) keep(&images[i], pool);
+        else v->why = mem_string(mine.message);
 #pragma omp critical(pack_part)
         {
             bytes += (int64_t)images[i].height * images[i].width * images[i].channels;
@@ -220,10 +231,12 @@ static int make_part(struct pack_job *job, const struct part *part, struct stori
                      struct error *err)
 {
     struct image *images = NEW_ARRAY(struct image, part->images);
-    int status = decode_part(images, job, part, done, progress, err);
+    struct pool *pool = pool_open();
+    int status = decode_part(images, pool, job, part, done, progress, err);
     struct shard_writer *w = status ? NULL : fill_writer(images, job, part, err);
+    if (w) shard_take_pool(w, pool);
+    else pool_close(pool);
     status = w ? storing_start(storing, job, part, w, err) : -1;
-    for (int i = 0; i < part->images; i++) image_free(&images[i]);
     mem_free(images);
     return status;
 }

@@ -34,8 +34,11 @@ struct part_list {
     int count;
     int *rows; /* the parts' rows lie in it */
 };
+/* What a stored picture may take: of one size as a coloured one, so that grey and coloured are cut alike; of original size the largest
+ * of a few. */
+int64_t pack_image_bytes(const struct pack_options *o, const struct manifest *m);
 /* Cuts the rows whose `v` is not known to be bad. `settings`: what decides the shards, as text. */
-int pack_cut(struct part_list *list, const struct pack_options *o, const struct manifest *m, const struct verdict *v,
+int pack_cut(struct part_list *list, const struct pack_options *o, int64_t image_bytes, const struct manifest *m, const struct verdict *v,
              const char *settings, struct error *err);
 void pack_parts_free(struct part_list *list);
 

@@ -70,10 +70,8 @@ static void add_place(struct text *list, const char *before, const struct manife
 static void add_pair(struct text *list, const struct manifest_row *a, const struct manifest_row *b)
 {
     const char *across = a->split != b->split ? ": ACROSS SPLITS" : "", *differ = same_labels(a, b) ? "" : ": WITH DIFFERENT LABELS";
-    size_t from = list->length;
     add_place(list, "  ", a);
     add_place(list, " and ", b);
-    if (*across) log_warn("the same file:%s", list->data + from);
     text_add(list, "%s%s\n", across, differ);
 }
 
@@ -81,7 +79,7 @@ static void report_duplicates(struct pack_result *result, const struct manifest 
 {
     struct digest *digests = NEW_ARRAY(struct digest, m->count);
     struct text list = {0};
-    int count = 0, contradictions = 0;
+    int count = 0, contradictions = 0, across = 0;
     for (int i = 0; i < m->count; i++)
         if (v[i].good) digests[count++] = (struct digest){v[i].sha256, i};
     if (count) qsort(digests, (size_t)count, sizeof *digests, compare_digests);
@@ -91,9 +89,12 @@ static void report_duplicates(struct pack_result *result, const struct manifest 
             continue;
         }
         result->duplicates++;
-        contradictions += !same_labels(&m->rows[digests[first].row], &m->rows[digests[i].row]);
-        add_pair(&list, &m->rows[digests[first].row], &m->rows[digests[i].row]);
+        const struct manifest_row *a = &m->rows[digests[first].row], *b = &m->rows[digests[i].row];
+        contradictions += !same_labels(a, b);
+        across += a->split != b->split;
+        add_pair(&list, a, b);
     }
+    if (across) log_warn("%d pictures are in two splits: the report lists them as ACROSS SPLITS", across);
     text_add(&result->report, "images with the same bytes as another: %" PRId64 " (%d with other labels)\n%s", result->duplicates, contradictions,
              list.length ? list.data : "");
     text_free(&list);
@@ -102,6 +103,7 @@ static void report_duplicates(struct pack_result *result, const struct manifest 
 
 /* ---- pictures that look alike ---- */
 
+enum { ALIKE_LISTED_MAX = 1000 };
 struct alike {
     const struct manifest *m;
     const struct verdict *v;
@@ -111,7 +113,6 @@ struct alike {
 
 static void add_alike(void *context, int i, int j, int distance)
 {
-    enum { LISTED_MAX = 1000 };
     struct alike *a = context;
     const struct manifest_row *x = &a->m->rows[i], *y = &a->m->rows[j];
     if (!strcmp(x->patient, y->patient) || !memcmp(a->v[i].sha256, a->v[j].sha256, 32)) return;
@@ -119,7 +120,7 @@ static void add_alike(void *context, int i, int j, int distance)
         a->other++;
         return;
     }
-    if (++a->across > LISTED_MAX) return;
+    if (++a->across > ALIKE_LISTED_MAX) return;
     add_place(&a->list, "  ", x);
     add_place(&a->list, " and ", y);
     text_add(&a->list, ": %d of %d bits differ%s\n", distance, 8 * LOOK_BYTES, same_labels(x, y) ? "" : ": WITH DIFFERENT LABELS");
@@ -132,8 +133,9 @@ static void report_alike(struct pack_result *result, const struct manifest *m, c
     for (int i = 0; i < m->count; i++) looks[i] = v[i].good ? v[i].look : NULL;
     look_pairs(looks, m->count, add_alike, &a);
     result->alike = a.across;
-    text_add(&result->report, "pairs of different patients that look alike, across splits: %" PRId64 " (within one: %" PRId64 ")\n%s",
-             a.across, a.other, a.list.length ? a.list.data : "");
+    text_add(&result->report, "pairs of different patients that look alike, across splits: %" PRId64 " (within one: %" PRId64 ")", a.across, a.other);
+    if (a.across > ALIKE_LISTED_MAX) text_add(&result->report, "; the first %d are listed", ALIKE_LISTED_MAX);
+    text_add(&result->report, "\n%s", a.list.length ? a.list.data : "");
     text_free(&a.list);
     mem_free(looks);
 }

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "io/shard/shard_format.h"
 
@@ -40,6 +41,13 @@ static int check_name(const struct shard *s, struct error *err)
     return status;
 }
 
+/* A shard under another name would be missed without a word. */
+static void warn_of_name(const char *folder, const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    if (dot && *name != '.' && !strcmp(dot, ".h5")) log_warn("%s/%s is not named as a shard (NAME-SPLIT-00000-of-00001.h5): left out", folder, name);
+}
+
 static int open_folder(struct dataset *d, const char *path, struct error *err)
 {
     char **names;
@@ -49,7 +57,10 @@ static int open_folder(struct dataset *d, const char *path, struct error *err)
     for (int i = 0; i < count && !status; i++) {
         int length, index, parts;
         enum split split;
-        if (!shard_name_parse(names[i], &length, &split, &index, &parts)) continue;
+        if (!shard_name_parse(names[i], &length, &split, &index, &parts)) {
+            warn_of_name(path, names[i]);
+            continue;
+        }
         char *file = path_join(path, names[i]);
         status = shard_open(&d->shards[d->count], file, err);
         if (!status) status = check_name(&d->shards[d->count++], err);

@@ -41,12 +41,15 @@ struct shard_info { /* what the file says of itself */
     int64_t images;          /* reading: rows */
     const char *tool;        /* reading: the writer and its version */
 };
+struct pool;
 struct shard_writer;
 /* Strings of info are copied. Images wait in memory until shard_finish. */
 struct shard_writer *shard_create(const char *folder, const struct shard_info *info, struct error *err);
 /* Takes the pixels (*image is cleared) and copies the strings; checksum and shape are made here. With a size, one picture of
  * 3 channels makes the whole shard so. */
 void shard_append(struct shard_writer *w, struct image *image, const struct shard_item *item);
+/* Says that the pixels of all images lie in `pool`, and gives it to w. */
+void shard_take_pool(struct shard_writer *w, struct pool *pool);
 /* Writes PATH.tmp-PID, syncs it, reads everything back and compares checksums, renames to the final name. On error the
  * temporary file is removed. Frees w either way. */
 int shard_finish(struct shard_writer *w, struct error *err);

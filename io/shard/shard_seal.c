@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -14,48 +13,60 @@
 #include "io/shard/hdf5_call.h"
 #include "io/shard/shard_format.h"
 
-static int write_blocks(int file, const char *path, const uint8_t *now, const uint8_t *before, size_t bytes, struct error *err)
+enum { BLOCK = 4096 };
+struct span { /* bytes of the file */
+    uint64_t from, to;
+};
+
+static uint64_t smaller(uint64_t a, uint64_t b)
 {
-    enum { BLOCK = 4096 };
-    int status = 0;
-    for (size_t at = 0; at < bytes && !status; at += BLOCK) {
-        size_t length = bytes - at < BLOCK ? bytes - at : BLOCK;
-        if (memcmp(now + at, before + at, length)) status = file_pwrite(file, now + at, length, at, path, err);
+    return a < b ? a : b;
+}
+
+/* HDF5 has nothing of its own among the pixels, when they lie in one piece. */
+static struct span pixels_of(const struct shard *s)
+{
+    int64_t last = s->info.images - 1;
+    if (s->info.gzip) return (struct span){0, 0};
+    return (struct span){s->address[0], s->address[last] + s->stored_bytes[last]};
+}
+
+static int write_blocks(int file, const char *path, const uint8_t *now, const uint8_t *before, struct span part, struct error *err)
+{
+    for (uint64_t at = part.from; at < part.to; at += BLOCK) {
+        size_t length = (size_t)smaller(part.to - at, BLOCK);
+        if (memcmp(now + at, before + at, length) && file_pwrite(file, now + at, length, at, path, err)) return -1;
     }
-    return !status && fsync(file) ? error_set(err, "%s: cannot sync: %m", path) : status;
+    return 0;
 }
 
 /* `now`: a private mapping of the file, so that only what HDF5 touches is copied. */
-static int change_image(int file, const char *path, uint8_t *now, const uint8_t *before, size_t bytes, const char *set_id, uint32_t crc,
-                        struct error *err)
+static int change_image(int file, const struct shard *s, uint8_t *now, const uint8_t *before, uint32_t crc, struct error *err)
 {
     struct hdf5_memory m;
+    struct span pixels = pixels_of(s);
+    const size_t bytes = s->map.bytes;
     hdf5_lock();
-    int status = hdf5_memory_load(&m, now, bytes) || hdf5_change_text(m.file, "set_id", set_id) ||
+    int status = hdf5_memory_load(&m, now, bytes) || hdf5_change_text(m.file, "set_id", s->info.set_id) ||
                  hdf5_change_int(m.file, "metadata_crc32c", crc) || hdf5_memory_finish(&m);
-    if (status) status = hdf5_fail(err, path, "change the set's identity");
-    if (!status && m.file_bytes != bytes) status = error_set(err, "%s: its length would change", path);
+    if (status) status = hdf5_fail(err, s->path, "change the set's identity");
+    if (!status && m.file_bytes != bytes) status = error_set(err, "%s: its length would change", s->path);
     hdf5_memory_close(&m);
     hdf5_unlock();
-    return status ? status : write_blocks(file, path, now, before, bytes, err);
+    if (!status) status = write_blocks(file, s->path, now, before, (struct span){0, pixels.from}, err);
+    if (!status) status = write_blocks(file, s->path, now, before, (struct span){pixels.to, bytes}, err);
+    return !status && fsync(file) ? error_set(err, "%s: cannot sync: %m", s->path) : status;
 }
 
-static int change(const char *path, const char *set_id, uint32_t crc, struct error *err)
+/* `s` is open and has the new identity already. */
+static int change(const struct shard *s, uint32_t crc, struct error *err)
 {
-    struct stat info;
-    int file = open(path, O_RDWR | O_CLOEXEC);
-    if (file < 0 || fstat(file, &info)) {
-        if (file >= 0) close(file);
-        return error_set(err, "%s: cannot open for writing: %m", path);
-    }
-    size_t bytes = (size_t)info.st_size;
-    void *before = mmap(NULL, bytes, PROT_READ, MAP_SHARED, file, 0);
-    void *now = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
-    int status = before == MAP_FAILED || now == MAP_FAILED ? error_set(err, "%s: cannot map: %m", path)
-                                                            : change_image(file, path, now, before, bytes, set_id, crc, err);
-    if (before != MAP_FAILED) munmap(before, bytes);
-    if (now != MAP_FAILED) munmap(now, bytes);
-    if (close(file) && !status) status = error_set(err, "%s: cannot close: %m", path);
+    int file = open(s->path, O_RDWR | O_CLOEXEC);
+    if (file < 0) return error_set(err, "%s: cannot open for writing: %m", s->path);
+    void *now = mmap(NULL, s->map.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    int status = now == MAP_FAILED ? error_set(err, "%s: cannot map: %m", s->path) : change_image(file, s, now, s->map.data, crc, err);
+    if (now != MAP_FAILED) munmap(now, s->map.bytes);
+    if (close(file) && !status) status = error_set(err, "%s: cannot close: %m", s->path);
     return status;
 }
 
@@ -65,15 +76,13 @@ int shard_seal(const char *path, const char *set_id, struct error *err)
     if (shard_open(&s, path, err)) return -1;
     ASSERT(strlen(set_id) == SHARD_SET_ID_LENGTH);
     bool sealed = !strcmp(s.info.set_id, set_id);
-    char *old = (char *)s.info.set_id;
+    mem_free((char *)s.info.set_id);
     s.info.set_id = mem_string(set_id);
-    mem_free(old);
-    uint32_t crc = shard_metadata_crc(&s.info, s.items);
+    int status = sealed ? 0 : change(&s, shard_metadata_crc(&s.info, s.items), err);
     shard_close(&s);
-    if (sealed) return 0;
-    if (change(path, set_id, crc, err)) return -1;
+    if (sealed || status) return status;
     if (shard_open(&s, path, err)) return -1; /* read back */
-    int status = strcmp(s.info.set_id, set_id) ? error_set(err, "%s: what was read back is not what was written", path) : 0;
+    status = strcmp(s.info.set_id, set_id) ? error_set(err, "%s: what was read back is not what was written", path) : 0;
     shard_close(&s);
     return status;
 }

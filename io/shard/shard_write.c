@@ -11,6 +11,8 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/pool.h"
+#include "io/image/image_planes.h"
 #include "io/shard/deflate.h"
 #include "io/shard/hdf5_call.h"
 #include "io/shard/shard_format.h"
@@ -24,6 +26,7 @@ struct shard_writer {
     struct shard_info info; /* strings are owned */
     struct shard_item *items;
     struct image *images;
+    struct pool *pool; /* of their pixels; NULL: each has its own */
     int64_t room;
     struct hdf5_memory memory;
     uint64_t pixels_at; /* without filter: where the pixels begin in the file */
@@ -84,19 +87,26 @@ void shard_append(struct shard_writer *w, struct image *image, const struct shar
     *image = (struct image){0};
 }
 
+void shard_take_pool(struct shard_writer *w, struct pool *pool)
+{
+    w->pool = pool;
+}
+
 /* ---- pixels as they are stored ---- */
 
-static void grey_to_rgb(struct image *image)
+/* A grey picture among coloured ones stays narrow in memory; it is widened into `room` (a stored image) when its bytes are wanted. */
+static const uint8_t *stored_pixels(const struct shard_writer *w, int64_t i, uint8_t *room)
 {
-    size_t count = (size_t)image->height * (size_t)image->width;
-    uint8_t *rgb = mem_alloc(3 * count + 1);
-    for (size_t i = 0; i < count; i++) { /* four at once, the fourth is overwritten */
-        uint32_t four = image->pixels[i] * 0x01010101u;
-        memcpy(rgb + 3 * i, &four, 4);
-    }
-    mem_free(image->pixels);
-    image->pixels = rgb;
-    image->channels = 3;
+    const struct image *image = &w->images[i];
+    if (image->channels == w->items[i].channels) return image->pixels;
+    grey_to_rgb(room, image->pixels, (size_t)image->height * (size_t)image->width);
+    return room;
+}
+
+static uint8_t *stored_room(const struct shard_writer *w)
+{
+    size_t side = (size_t)w->info.size; /* 0: nothing is widened */
+    return mem_alloc(side * side * (size_t)w->info.channels);
 }
 
 /* One number of channels for all of one size, and the sums. */
@@ -105,12 +115,15 @@ static void settle_images(struct shard_writer *w)
     struct shard_info *info = &w->info;
     for (int64_t i = 0; i < info->images && info->size; i++)
         if (w->images[i].channels > info->channels) info->channels = w->images[i].channels;
-#pragma omp parallel for
-    for (int64_t i = 0; i < info->images; i++) {
-        struct image *image = &w->images[i];
-        if (image->channels < info->channels) grey_to_rgb(image);
-        w->items[i].channels = image->channels;
-        w->items[i].crc32c = crc32c(0, image->pixels, shard_item_bytes(&w->items[i]));
+#pragma omp parallel
+    {
+        uint8_t *room = stored_room(w);
+#pragma omp for
+        for (int64_t i = 0; i < info->images; i++) {
+            w->items[i].channels = info->size ? info->channels : w->images[i].channels;
+            w->items[i].crc32c = crc32c(0, stored_pixels(w, i, room), shard_item_bytes(&w->items[i]));
+        }
+        mem_free(room);
     }
 }
 
@@ -207,11 +220,16 @@ struct packed {
 static struct packed *compress_images(const struct shard_writer *w)
 {
     struct packed *packed = NEW_ARRAY(struct packed, w->info.images);
-#pragma omp parallel for schedule(dynamic)
-    for (int64_t i = 0; i < w->info.images; i++) {
-        size_t bytes = shard_item_bytes(&w->items[i]);
-        packed[i].data = mem_alloc(deflate_bound(bytes));
-        packed[i].bytes = deflate_pack(packed[i].data, w->images[i].pixels, bytes);
+#pragma omp parallel
+    {
+        uint8_t *room = stored_room(w);
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < w->info.images; i++) {
+            size_t bytes = shard_item_bytes(&w->items[i]);
+            packed[i].data = mem_alloc(deflate_bound(bytes));
+            packed[i].bytes = deflate_pack(packed[i].data, stored_pixels(w, i, room), bytes);
+        }
+        mem_free(room);
     }
     return packed;
 }
@@ -258,18 +276,27 @@ static int plan(struct shard_writer *w, struct error *err)
 
 /* ---- to the disk ---- */
 
+static int write_pixels(const struct shard_writer *w, int file, const char *temporary, struct error *err)
+{
+    uint64_t at = w->pixels_at;
+    uint8_t *room = stored_room(w);
+    int status = 0;
+    for (int64_t i = 0; i < w->info.images && !status; i++) {
+        size_t bytes = shard_item_bytes(&w->items[i]);
+        status = file_pwrite(file, stored_pixels(w, i, room), bytes, at, temporary, err);
+        at += bytes;
+    }
+    mem_free(room);
+    return status;
+}
+
 static int write_file(const struct shard_writer *w, int file, const char *temporary, struct error *err)
 {
     const struct hdf5_memory *m = &w->memory;
-    uint64_t at = w->pixels_at;
     if (ftruncate(file, (off_t)m->file_bytes))
         return error_set(err, "%s: cannot make a file of %.1f MB: %m", temporary, (double)m->file_bytes / 1e6);
     if (file_pwrite(file, m->image, m->used < m->file_bytes ? m->used : (size_t)m->file_bytes, 0, temporary, err)) return -1;
-    for (int64_t i = 0; i < w->info.images && !w->info.gzip; i++) {
-        size_t bytes = shard_item_bytes(&w->items[i]);
-        if (file_pwrite(file, w->images[i].pixels, bytes, at, temporary, err)) return -1;
-        at += bytes;
-    }
+    if (!w->info.gzip && write_pixels(w, file, temporary, err)) return -1;
     return fsync(file) ? error_set(err, "%s: cannot sync: %m", temporary) : 0;
 }
 
@@ -324,8 +351,9 @@ void shard_abandon(struct shard_writer *w)
         mem_free((char *)w->items[i].file);
         mem_free((char *)w->items[i].patient);
         mem_free((char *)w->items[i].figure);
-        image_free(&w->images[i]);
+        if (!w->pool) image_free(&w->images[i]);
     }
+    pool_close(w->pool);
     mem_free(w->items);
     mem_free(w->images);
     mem_free((char *)w->info.dataset);

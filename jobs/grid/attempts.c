@@ -26,8 +26,11 @@ static void take_begin(struct reading *r, const struct json_value *line)
 {
     struct attempts *a = r->a;
     int64_t step = (int64_t)json_member_number(line, "step", 0);
+    const char *identity = json_member_string(line, "identity", "");
     if (a->open) a->crashes++; /* nobody was left to write its end */
     if (step != r->step) a->crashes = 0;
+    if (strcmp(identity, a->identity) != 0) a->crashes = a->counted = 0; /* other settings or data */
+    snprintf(a->identity, sizeof a->identity, "%s", identity);
     r->step = step;
     a->count++;
     a->counted++;
@@ -123,7 +126,7 @@ static int close_line(struct json *j, const char *folder, struct text *line, str
     return status;
 }
 
-int attempts_begin(const char *folder, int number, const char *job, int64_t step, struct error *err)
+int attempts_begin(const char *folder, int number, const char *identity, const char *job, int64_t step, struct error *err)
 {
     struct text line = {0};
     struct json j;
@@ -135,6 +138,7 @@ int attempts_begin(const char *folder, int number, const char *job, int64_t step
     json_string(&j, "host", host);
     json_int(&j, "pid", getpid());
     json_string(&j, "job", job);
+    json_string(&j, "identity", identity);
     json_int(&j, "step", step);
     return close_line(&j, folder, &line, err);
 }

@@ -18,6 +18,7 @@ struct attempts {
     char host[256];       /* where it was begun, by which process and when */
     int64_t pid;
     double begun_unix;
+    char identity[65];    /* of the cell (jobs/grid/cells.h) when it was begun */
     enum outcome outcome; /* of the last one that ended */
     char why[400];        /* first error line of that one, or "" */
     double seconds;       /* of all that ended */
@@ -25,7 +26,7 @@ struct attempts {
 /* No file: all zero. */
 int attempts_read(struct attempts *a, const char *folder, struct error *err);
 /* `job` may be "". `step`: where the cell's last whole state is. */
-int attempts_begin(const char *folder, int number, const char *job, int64_t step, struct error *err);
+int attempts_begin(const char *folder, int number, const char *identity, const char *job, int64_t step, struct error *err);
 int attempts_end(const char *folder, int number, enum outcome outcome, int status, double seconds, const char *why, struct error *err);
 /* A person asked for another try: what was counted so far does not count against it. */
 int attempts_forgive(const char *folder, struct error *err);

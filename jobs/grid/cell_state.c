@@ -73,10 +73,11 @@ static int compare_identity(const struct cell *cell, bool *there, bool *same, st
     return status;
 }
 
-static enum cell_state from_ends(struct cell_status *s)
+static enum cell_state from_ends(struct cell_status *s, const struct cell *cell)
 {
     const struct attempts *a = &s->attempts;
     enum outcome o = a->outcome;
+    if (a->count && strcmp(a->identity, cell->identity) != 0) return CELL_STALE;
     if (a->open || o == OUTCOME_CRASHED) return CELL_CRASHED;
     if (o == OUTCOME_FAILED) {
         snprintf(s->why, sizeof s->why, "%s", a->why);
@@ -106,8 +107,8 @@ int cell_judge(struct cell_status *s, const struct cell *cell, struct error *err
     else if (is_running(s)) s->state = CELL_RUNNING;
     else if (cell->no_data) s->state = CELL_NO_DATA;
     else if (there && !same) s->state = CELL_STALE;
-    else s->state = from_ends(s);
+    else s->state = from_ends(s, cell);
     if (s->state == CELL_NO_DATA) snprintf(s->why, sizeof s->why, "%.399s", cell->no_data);
-    if (s->state == CELL_STALE) snprintf(s->why, sizeof s->why, "%.399s", *other.message ? other.message : "made with other settings or data");
+    if (s->state == CELL_STALE) snprintf(s->why, sizeof s->why, "%.399s", *other.message ? other.message : "tried with other settings or data");
     return 0;
 }

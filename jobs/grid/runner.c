@@ -103,7 +103,7 @@ static int launch(struct runner *r, struct slot *slot, const struct cell_status 
     slot->fence = before->has_progress ? before->progress.attempt : 0;
     slot->log_bytes = file_bytes(log);
     slot->started_s = clock_s();
-    int status = attempts_begin(slot->cell->folder, slot->number, job ? job : "", cell_saved_step(slot->cell->folder), err);
+    int status = attempts_begin(slot->cell->folder, slot->number, slot->cell->identity, job ? job : "", cell_saved_step(slot->cell->folder), err);
     if (!status) {
         slot->pid = fork();
         if (slot->pid == 0) become(&w, log, gpus);

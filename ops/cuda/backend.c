@@ -22,6 +22,7 @@ static void backend_open(int threads) /* they compile cuDNN's plans */
 {
     plan_cache_open(&(struct plan_cache_options){.threads = threads, .candidates = tuning.candidates});
     device_set_tf32(tuning.tf32);
+    device_set_limit(tuning.limit_s);
 }
 static void describe(char *text, size_t bytes)
 {
@@ -44,6 +45,8 @@ static bool has(enum dtype dtype) { return (void)dtype, true; }
 static void tree_sum(float *const parts[], int shards, size_t count) { launch_tree_sum(parts, shards, count, STREAM); }
 static void tree_sum_double(double *const parts[], int shards, size_t count) { launch_tree_sum_double(parts, shards, count, STREAM); }
 static void narrow(float *to, const double *from, size_t count) { launch_narrow(to, from, count, STREAM); }
+static void round_bf16(uint16_t *to, const float *from, size_t count) { launch_round(to, from, (int64_t)count, STREAM); }
+static void widen_bf16(float *to, const uint16_t *from, size_t count) { launch_widen(to, from, (int64_t)count, STREAM); }
 
 /* ---- normalisation ---- */
 
@@ -167,9 +170,9 @@ static const struct ops table = {
     .open = backend_open, .layout = layout, .input_layout = layout, .has = has,
     .attach = attach, .device = device, .stream = device_stream, .tune = tune, .describe = describe, .input_channels = input_channels, .zero = device_zero, .pictures = pictures,
     .alloc = device_alloc, .free = device_free, .room = device_room, .upload = device_upload, .download = device_download, .copy = device_copy,
-    .parameters_set = device_parameters_set, .replay = device_replay, .recording_free = device_recording_free,
-    .tree_sum = tree_sum, .tree_sum_double = tree_sum_double, .narrow = narrow,
-    .conv_create = cuda_conv_create, .conv_close = cuda_conv_close, .conv_weight_count = cuda_conv_weight_count,
+    .parameters_set = device_parameters_set, .replay = device_replay, .recording_free = device_recording_free, .choices_get = plan_cache_give, .choices_set = plan_cache_take,
+    .tree_sum = tree_sum, .tree_sum_double = tree_sum_double, .narrow = narrow, .round = round_bf16, .widen = widen_bf16,
+    .conv_create = cuda_conv_create, .conv_expect = cuda_conv_expect, .conv_close = cuda_conv_close, .conv_weight_count = cuda_conv_weight_count,
     .conv_weight_import = cuda_conv_weight_import, .conv_weight_export = cuda_conv_weight_export,
     .conv_forward = cuda_conv_forward, .conv_backward_data = cuda_conv_backward_data, .conv_backward_weights = cuda_conv_backward_weights,
     .conv_describe = cuda_conv_describe,

@@ -118,6 +118,14 @@ struct conv *cuda_conv_create(const struct conv_spec *spec, int n, bool training
     return c;
 }
 
+/* A graph that cuDNN refuses is told of when it is to run. */
+void cuda_conv_expect(struct conv *c, int n, bool training)
+{
+    struct error ignored;
+    for (int step = 0; step < STEPS && !is_depthwise(c) && n > 0; step++)
+        if (step == STEP_FORWARD || (training && step_wanted(c, (enum step)step))) step_ask(c, plans_for(c, n), (enum step)step, &ignored);
+}
+
 void cuda_conv_close(struct conv *c)
 {
     if (!c) return;

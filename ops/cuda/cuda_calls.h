@@ -17,7 +17,8 @@
 #define CUDA_RUNTIME_CALLS(X)                                                                                                                  \
     X(cudaGetErrorString) X(cudaGetLastError) X(cudaDriverGetVersion) X(cudaRuntimeGetVersion) X(cudaGetDeviceCount) X(cudaSetDevice)          \
     X(cudaGetDeviceProperties) X(cudaMallocManaged) X(cudaMalloc) X(cudaFree) X(cudaMemGetInfo) X(cudaHostAlloc) X(cudaFreeHost) X(cudaMemcpyAsync)                 \
-    X(cudaMemsetAsync) X(cudaStreamCreateWithFlags) X(cudaStreamDestroy) X(cudaStreamSynchronize) X(cudaEventCreateWithFlags)                  \
+    X(cudaMemsetAsync) X(cudaStreamCreateWithFlags) X(cudaStreamDestroy) X(cudaStreamSynchronize) X(cudaStreamQuery)                           \
+    X(cudaEventQuery) X(cudaEventCreateWithFlags)                                                                                              \
     X(cudaEventDestroy) X(cudaEventRecord) X(cudaEventSynchronize) X(cudaEventElapsedTime) X(cudaStreamBeginCapture) X(cudaStreamEndCapture)   \
     X(cudaGraphInstantiate) X(cudaGraphLaunch) X(cudaGraphDestroy) X(cudaGraphExecDestroy)
 

@@ -1,7 +1,10 @@
 /* cuda_device.c - opening the card, see cuda_device.h. */
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "ops/cuda/cuda_device_private.h"
 #include "ops/cuda/plan_cache.h"
 
@@ -128,8 +131,24 @@ cuda_stream device_stream(void) { return device.stream; }
 void device_set_tf32(bool on) { device.tf32 = on; }
 bool device_tf32(void) { return device.tf32; }
 
-void device_wait(void)
+void device_set_limit(double seconds) { device.limit_s = seconds; }
+
+/* Asks again and again: a step is a matter of milliseconds, and sleeping would make it longer. */
+void device_wait_for(cudaEvent_t event)
 {
+    enum { SPIN_S = 1, SLEEP_US = 1000 };
+    double start = clock_s();
+    cudaError_t status;
     ASSERT(!device.recording);
-    CUDA_CHECK(cudaStreamSynchronize(device.stream));
+    while ((status = event ? cuda.cudaEventQuery(event) : cuda.cudaStreamQuery(device.stream)) == cudaErrorNotReady) {
+        double waited = clock_s() - start;
+        if (device.limit_s > 0 && waited > device.limit_s)
+            die_hint("nvidia-smi, and the kernel's log (dmesg: NVRM, Xid), tell of a card that has failed; dist.timeout_s is the limit",
+                     "GPU %d (%s) has not finished its work for %.0f s", device.facts.index, device.facts.name, waited);
+        if (waited > SPIN_S) usleep(SLEEP_US);
+        else sched_yield();
+    }
+    CHECK(status == cudaSuccess, "GPU %d (%s): %s", device.facts.index, device.facts.name, cuda.cudaGetErrorString(status));
 }
+
+void device_wait(void) { device_wait_for(NULL); }

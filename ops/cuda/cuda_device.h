@@ -31,7 +31,10 @@ void cuda_close(void);
 bool cuda_is_open(void);
 const struct device_facts *device_facts(void);
 cuda_stream device_stream(void);
-void device_wait(void); /* until everything queued is done */
+/* Waits until everything queued is done; ends the program when that takes longer than the limit (a card that stands still, a kernel that does
+ * not end), instead of waiting for ever as CUDA does. Off at first: 0 s. */
+void device_wait(void);
+void device_set_limit(double seconds);
 
 /* f32 products in TF32 (tensor cores, 10 bits of mantissa). Off at first; for layers made afterwards. */
 void device_set_tf32(bool on);

@@ -44,14 +44,7 @@ void device_copy(void *to, const void *from, size_t bytes)
     if (bytes) CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, device.stream));
 }
 
-void device_download(void *host, const void *from, size_t bytes)
-{
-    ASSERT(!device.recording);
-    if (bytes) CUDA_CHECK(cudaMemcpyAsync(host, from, bytes, cudaMemcpyDeviceToHost, device.stream));
-    CUDA_CHECK(cudaStreamSynchronize(device.stream));
-}
-
-/* ---- upload: through two pinned pieces, one filled while the other travels ---- */
+/* ---- between host and card: through two pinned pieces, uploads fill one while the other travels ---- */
 
 enum { PIECE = 8 << 20, PIECES = 2, COPY_BLOCK = 1 << 18 };
 static struct {
@@ -77,11 +70,24 @@ void device_upload(void *to, const void *host, size_t bytes)
         int i = staging.next;
         size_t part = bytes - at < PIECE ? bytes - at : PIECE;
         staging.next = (i + 1) % PIECES;
-        CUDA_CHECK(cudaEventSynchronize(staging.gone[i]));
+        device_wait_for(staging.gone[i]);
         copy_threaded(staging.piece[i], (const char *)host + at, part);
         CUDA_CHECK(cudaMemcpyAsync((char *)to + at, staging.piece[i], part, cudaMemcpyHostToDevice, device.stream));
         CUDA_CHECK(cudaEventRecord(staging.gone[i], device.stream));
     }
+}
+
+/* From the card's memory to the host's own CUDA would copy while the caller stands inside, with no limit: so to pinned memory first. */
+void device_download(void *host, const void *from, size_t bytes)
+{
+    ASSERT(!device.recording);
+    for (size_t at = 0; at < bytes; at += PIECE) {
+        size_t part = bytes - at < PIECE ? bytes - at : PIECE;
+        CUDA_CHECK(cudaMemcpyAsync(staging.piece[0], (const char *)from + at, part, cudaMemcpyDeviceToHost, device.stream));
+        device_wait();
+        copy_threaded((char *)host + at, staging.piece[0], part);
+    }
+    if (!bytes) device_wait();
 }
 
 /* ---- shared buffers ---- */

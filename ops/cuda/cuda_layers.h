@@ -5,6 +5,7 @@
 #include "ops/cuda/cuda_device.h"
 
 struct conv *cuda_conv_create(const struct conv_spec *spec, int n, bool training, const struct conv *like, struct error *err);
+void cuda_conv_expect(struct conv *c, int n, bool training);
 void cuda_conv_close(struct conv *c);
 size_t cuda_conv_weight_count(const struct conv *c);
 void cuda_conv_weight_import(const struct conv *c, float *stored, const float *oihw); /* both on the host */

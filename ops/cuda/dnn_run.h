@@ -16,6 +16,8 @@ struct dnn_stand_in {
     int (*find)(struct dnn_plan *plan, struct dnn_graph *g, const struct dnn_limits *limits, struct error *err);
     void (*run)(const struct dnn_plan *plan, const int *ids, void *const *pointers, int count);
     void (*close)(struct dnn_plan *plan);
+    char *(*save)(const struct dnn_plan *plan); /* these two: as dnn_plan_save and dnn_plan_restore */
+    int (*restore)(struct dnn_plan *plan, const struct dnn_graph *g, const char *text, struct error *err);
 };
 /* NULL (as at first): cuDNN. */
 void dnn_stand_in_set(const struct dnn_stand_in *stand_in);

@@ -113,6 +113,8 @@ void launch_tree_sum_double(double *const parts[], int shards, size_t count, cud
 void launch_narrow(float *to, const double *from, size_t count, cuda_stream stream);
 /* to = from rounded to bf16. Pointers are 16-byte aligned. */
 void launch_round(uint16_t *to, const float *from, int64_t count, cuda_stream stream);
+/* The other way: exact. */
+void launch_widen(float *to, const uint16_t *from, int64_t count, cuda_stream stream);
 #ifdef __cplusplus
 }
 #endif

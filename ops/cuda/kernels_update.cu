@@ -1,7 +1,7 @@
 /* kernels_update.cu - the arenas: norm of the gradients, the optimiser's step, sums over virtual shards, roundings. ops/optim.h has the rules.
  *
  * Bytes at least, for P floats: norm 4*P; Adam 28*P, SGD 20*P, each 2*P more with a bf16 copy; tree sum of s parts 4*(s+1)*P; narrow
- * 12*P; round 6*P. */
+ * 12*P; round and widen 6*P. */
 #include "ops/cuda/columns.h"
 
 enum { FOUR = 4, NORM_CHUNK = 1 << 14, NORM_PARTS = 8 * MULTIPROCESSORS };
@@ -177,6 +177,26 @@ static __global__ void __launch_bounds__(THREADS) round_kernel(bf16 *to, const f
         four_load(v, from, at, count);
         four_round(to, v, at, count);
     }
+}
+
+static __global__ void __launch_bounds__(THREADS) widen_kernel(float *to, const bf16 *from, int64_t count)
+{
+    for (int64_t at = line_first() * FOUR; at < count; at += line_step() * FOUR) {
+        float v[FOUR] = {};
+        if (at + FOUR <= count) {
+            uint2 q = *(const uint2 *)(from + at);
+            v[0] = low_half(q.x), v[1] = high_half(q.x), v[2] = low_half(q.y), v[3] = high_half(q.y);
+        } else {
+            for (int i = 0; at + i < count; i++) v[i] = low_half(from[at + i]);
+        }
+        four_store(to, v, at, count);
+    }
+}
+
+void launch_widen(float *to, const uint16_t *from, int64_t count, cuda_stream stream)
+{
+    CHECK(aligned(to) && aligned(from), "arenas must be 16-byte aligned");
+    if (count) LAUNCH(widen_kernel, line_blocks(ceil_div(count, FOUR)), THREADS, stream, to, from, count);
 }
 
 void launch_round(uint16_t *to, const float *from, int64_t count, cuda_stream stream)

@@ -233,6 +233,12 @@ static void check_update(enum optim_kind kind, size_t count, double clip, bool c
     EXPECT(guard_kept(w, want_w, count) && guard_kept(m, want_m, count) && guard_kept(v, want_v, count), "an arena's end was overrun");
     launch_round(rounded, w, (int64_t)count, NULL);
     for (size_t i = 0; i < count; i++) EXPECT(rounded[i] == bf16_from_float(w[i]) && (copied ? copy[i] == rounded[i] : copy[i] == 0xffff), "bf16 value %zu", i);
+    float *broad = NEW_ARRAY(float, all);
+    broad[count] = 3;
+    launch_widen(broad, rounded, (int64_t)count, NULL);
+    for (size_t i = 0; i < count; i++) EXPECT(broad[i] == bf16_to_float(rounded[i]), "bf16 value %zu in f32", i);
+    EXPECT(broad[count] == 3, "a value after the widened ones was written");
+    mem_free(broad);
     for (size_t i = count; i < all; i++) EXPECT(rounded[i] == 0xffff && copy[i] == 0xffff, "a value after the arena was written");
     mem_free(g), mem_free(w), mem_free(m), mem_free(v), mem_free(want_w), mem_free(want_m), mem_free(want_v), mem_free(copy), mem_free(rounded), mem_free(scratch);
 }

@@ -109,6 +109,50 @@ static void test_damage(void)
     folder_list_free(names, count);
 }
 
+/* Asks for all plans with those of a checkpoint at hand; the text of what it has at the end in *out. */
+static struct plan_cache_counts fill_from(const struct text *checkpoint, const char *card, struct text *out, char **other)
+{
+    struct kept_plan *asked[PLANS];
+    struct error err = {0};
+    plan_cache_open(&(struct plan_cache_options){.folder = "", .threads = 2, .target = target, .target_name = card});
+    for (int i = 0; i < PLANS; i++) asked[i] = plan_ask(graph_of(i), &limits, &err);
+    EXPECT(plan_cache_take(checkpoint->data, checkpoint->length, other, &err) == 0, "%s", err.message);
+    for (int i = 0; i < PLANS; i++) EXPECT(plan_wait(asked[i], &err) != NULL, "%s", err.message);
+    text_clear(out);
+    plan_cache_give(out);
+    struct plan_cache_counts counts = plan_cache_counts();
+    plan_cache_clear();
+    return counts;
+}
+
+static void test_checkpoint(void)
+{
+    struct error err = {0};
+    struct text kept = {0}, again = {0};
+    char *other = NULL;
+    plan_cache_open(&(struct plan_cache_options){.folder = "", .threads = 2, .target = target, .target_name = "H200"});
+    plan_cache_give(&kept);
+    EXPECT(kept.length == 0, "plans of nothing");
+    for (int i = 0; i < PLANS; i++) EXPECT(plan_wait(plan_ask(graph_of(i), &limits, &err), &err) != NULL, "%s", err.message);
+    plan_cache_give(&kept);
+    plan_cache_clear();
+    struct plan_cache_counts c = fill_from(&kept, "H200", &again, &other);
+    EXPECT(c.taken == PLANS && c.made == 0 && !other, "%d taken, %d made, for %s", c.taken, c.made, other ? other : "this card");
+    EXPECT(again.length == kept.length && !memcmp(again.data, kept.data, kept.length), "other plans than those of the checkpoint");
+    c = fill_from(&kept, "another card", &again, &other);
+    EXPECT(c.taken == 0 && c.made == PLANS && other && strstr(other, "H200") && strstr(other, "cuDNN"), "%d taken, for %s", c.taken, other ? other : "this card");
+    mem_free(other);
+    plan_cache_open(&(struct plan_cache_options){.folder = "", .target = target, .target_name = "H200"});
+    EXPECT(plan_cache_take(kept.data, kept.length - 1, &other, &err) == -1 && strstr(err.message, "damaged"), "a text cut short was taken");
+    EXPECT(plan_cache_take("nonsense\n", 9, &other, &err) == -1 && plan_cache_take("", 0, &other, &err) == -1 && strstr(err.message, "damaged"), "nonsense was taken");
+    plan_cache_clear();
+    char *at = strstr(kept.data, "ladnn-plan 1"); /* a plan that is damaged is made anew */
+    at[13] = at[13] == '1' ? '2' : '1';
+    c = fill_from(&kept, "H200", &again, &other);
+    EXPECT(c.taken == PLANS - 1 && c.made == 1, "%d taken, %d made", c.taken, c.made);
+    text_free(&kept), text_free(&again);
+}
+
 /* A folder that cannot be made: plans are made all the same. */
 static void test_no_folder(void)
 {
@@ -181,6 +225,7 @@ int main(int argc, char **argv)
     test_two_processes(tests);
     test_keeping();
     test_damage();
+    test_checkpoint();
     test_no_folder();
     test_usual_folder();
     test_refusals();

@@ -38,7 +38,8 @@ hold "two runs have the same bits" same whole again
 on cuda uncaptured "${bits[@]}" --set train.capture=false
 hold "with and without a captured graph, the same bits" same whole uncaptured
 on cuda parted "${bits[@]}" --set train.max_steps=2
-on cuda parted "${bits[@]}"
+XDG_CACHE_HOME=$work/elsewhere on cuda parted "${bits[@]}" # where no plan is kept
+hold "its plans are those of the checkpoint" grep -qE "[1-9][0-9]* of [0-9]+ cuDNN plans are those of the checkpoint" "$work/log"
 hold "stopped after two steps and continued, the same bits" same whole parted
 on cuda fp32 --set train.precision=fp32 && on cpu cpu --set train.precision=fp32
 hold "fp32 takes the course of the CPU" close fp32 cpu 0.02

@@ -86,7 +86,7 @@ finished() { ! collect; }
 check "all ends" wait_until $((full ? 500 : 300)) finished
 "$ladnn" grid status --out storm >status.txt
 check "all but one are done" grep -q "$cells cells, 1 failed, $((cells - 1)) done" status.txt
-check "the failed one with its reason" grep -Eq "$bad +failed .*not a number" status.txt
+check "the failed one with its reason" grep -Eq "$bad +failed .*leaves the baseline nothing to learn" status.txt
 check "the warned one was started three times" [ "$(attempts $warned)" -ge 3 ]
 check "and went on at the very next step" grep -q 'continuing from step' "storm/$warned/train.log"
 check "the killed one twice" [ "$(attempts $killed)" = 2 ]

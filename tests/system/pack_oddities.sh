@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# timeout=200
+# timeout=400
 # What people hand in: folders beside the classes, other words for the splits, headers in other dress, names of any bytes, one picture
 # twice under two patients, pictures too long to store, a set in two halves, a stop in the middle.
 source "$(dirname "$0")/common.sh.inc"
@@ -36,6 +36,13 @@ check "the same set" bash -c 'for f in plain/*.h5; do cmp "$f" "dressed/${f##*/}
 sed '1s/covid/covud/' plain/t-split.csv >misspelt.csv
 expect_error "a misspelt column" any "unknown column 'covud' \(known: file, patient, split, covid, figure, GGO" "${pack[@]}" --manifest misspelt.csv --images tree --out x
 sed "2,\$s|^|$PWD/tree/|" plain/t-split.csv >absolute.csv
+sed '2,$s|^|.//./|' plain/t-split.csv >dotted.csv
+{ cat dotted.csv; sed -n 2p plain/t-split.csv; } >twice.csv
+expect_error "a file under two names" any "twice.csv:[0-9]+: the file .* was listed before, in twice.csv:2" "${pack[@]}" --manifest twice.csv --images tree --out x
+check "one name of many" bash -c '"$@" | grep -q "^images without a row: 0"' _ "${pack[@]}" --manifest dotted.csv --images tree --out dotted
+check "the same bytes" bash -c 'for f in plain/*.h5; do h5diff "$f" "dotted/${f##*/}" /file || exit 1; done'
+{ sed -n 1p plain/t-split.csv; printf '%5000d\n' 1; } >endless.csv
+expect_error "a field without end" any "endless.csv:2: a field of 5000 bytes; 4096 are the most" "${pack[@]}" --manifest endless.csv --images tree --out x
 check "absolute names" "${pack[@]}" --manifest absolute.csv --images /nowhere --out absolute
 check "are found" bash -c '[ "$1" = "$2" ]' _ "$(images plain)" "$(images absolute)"
 
@@ -66,8 +73,33 @@ check "is left out" bash -c 'grep -q "unreadable images, left out: 1" long.out/t
 
 # Large pictures make more shards of themselves.
 check "2048 pixels a side" "$ladnn" pack --name t --size 2048 --colour rgb --preset imagefolder --in tree --out large
-check "in shards of at most 256 MiB" bash -c 'for f in large/*.h5; do [ $(stat -c %s "$f") -lt 280000000 ] || exit 1; done; ls large/*train*of-0000[2-9].h5 >/dev/null'
-rm -rf large
+check "in shards of at most 96 MiB" bash -c 'for f in large/*.h5; do [ $(stat -c %s "$f") -lt 101000000 ] || exit 1; done; ! ls large/*train*of-00001.h5 2>/dev/null'
+mkdir -p wide/COVID wide/healthy && /usr/bin/python3 -c 'from PIL import Image
+for i in range(20): Image.linear_gradient("L").rotate(i).resize((3000, 3000)).save("wide/%s/w%02d.png" % (("COVID", "healthy")[i % 2], i), compress_level=1)'
+check "9 megapixels each, of original size" /usr/bin/python3 -c 'import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=open("peak", "w"))
+sys.exit(code)' "$ladnn" pack --name t --size 0 --preset imagefolder --in wide --out large
+check "the same" bash -c 'for f in large/*.h5; do [ $(stat -c %s "$f") -lt 101000000 ] || exit 1; done; ! ls large/*train*of-00001.h5 2>/dev/null'
+check "in less than 500 MB" bash -c '[ $(cat peak) -lt 500000 ]'
+check "cut alike on ranks" bash -c 'mpi 2 "$0" pack --name t --size 0 --preset imagefolder --in wide --out large2 && for f in large/*.h5; do cmp "$f" large2/${f##*/} || exit 1; done' "$ladnn"
+rm -rf large large2 wide
+
+# An earlier set keeps its split until the new one is whole.
+check "a set" "${tree[@]}" --in tree --out kept --seed 1
+cp kept/t-split.csv kept.csv
+cp -r tree cut && : >"$(ls cut/COVID/*.png | head -n 1)" && expect_error "another split, stopped" any "strict: .*an empty file" "${tree[@]}" --in cut --out kept --seed 2 --strict
+check "the split is still that of the shards" cmp kept.csv kept/t-split.csv
+check "a third one" "${tree[@]}" --in tree --out kept --seed 3
+check "comes with its split" bash -c '! cmp -s kept.csv kept/t-split.csv && grep -q "the split is in kept/t-split.csv" kept/t-report.txt'
+mv kept/t-val-00000-of-00001.h5 "kept/t-val-00000-of-00001 (1).h5"
+check "a shard under another name is told" bash -c '"$0" inspect kept 2>&1 | grep -qF "t-val-00000-of-00001 (1).h5 is not named as a shard"' "$ladnn"
+
+# Pictures of other kinds.
+mkdir -p kinds && cp -r tree/COVID tree/healthy kinds/ && /usr/bin/python3 -c 'from PIL import Image; Image.new("L", (9, 9)).save("kinds/COVID/a.bmp")' && touch kinds/COVID/scan.nii.gz
+check "a BMP and a NIfTI" "${tree[@]}" --in kinds --out kinds.out
+check "are warned of" grep -q "WARNING: 2 files or folders cannot be read" kinds.out/t-report.txt
+check "with the reason" grep -q "COVID/a.bmp: a format that is not read" kinds.out/t-report.txt
 
 # Merging.
 check "a set of its own" "${pack[@]}" --preset imagefolder --in tree --out half1 --patient '^([A-Za-z0-9._]+)-'

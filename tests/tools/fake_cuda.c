@@ -209,6 +209,12 @@ static cudaError_t stream_wait(cudaStream_t s)
     while (!fake_progress()) sched_yield();
     return s ? cudaSuccess : cudaErrorInvalidValue;
 }
+static cudaError_t stream_query(cudaStream_t s)
+{
+    NOT_IN_CAPTURE;
+    return !s ? cudaErrorInvalidValue : fake_progress() ? cudaSuccess : cudaErrorNotReady;
+}
+static cudaError_t event_query(cudaEvent_t e) { return stream_query((cudaStream_t)e); } /* one queue */
 static cudaError_t event_create(cudaEvent_t *e, unsigned flags) { return (void)flags, *e = (cudaEvent_t)mem_alloc(1), cudaSuccess; }
 static cudaError_t event_destroy(cudaEvent_t e) { return mem_free(e), cudaSuccess; }
 static cudaError_t event_record(cudaEvent_t e, cudaStream_t s) { return e && s ? cudaSuccess : cudaErrorInvalidValue; }
@@ -249,11 +255,13 @@ static cudaError_t instantiate(cudaGraphExec_t *e, cudaGraph_t g, unsigned long 
     fake_cuda.graphs++;
     return cudaSuccess;
 }
+static void nothing(const void *arguments) { (void)arguments; }
+static bool never(void) { return false; }
 static cudaError_t launch(cudaGraphExec_t e, cudaStream_t s)
 {
     CHECK(!recorded && s, "a launch inside a capture");
     for (const struct call *c = ((struct graph *)e)->first; c; c = c->next) submit(c);
-    fake_cuda.launches++;
+    if (++fake_cuda.launches == fake_cuda.hang_at) fake_queue_until(nothing, "", 1, never);
     return cudaSuccess;
 }
 static cudaError_t graph_destroy(cudaGraph_t g) { return g ? cudaSuccess : cudaErrorInvalidValue; }
@@ -282,7 +290,7 @@ void fake_cuda_install(void)
         .cudaRuntimeGetVersion = runtime_version, .cudaGetDeviceCount = device_count, .cudaSetDevice = set_device,
         .cudaGetDeviceProperties = properties, .cudaMalloc = take, .cudaMallocManaged = take_managed, .cudaFree = give, .cudaMemGetInfo = memory_info, .cudaHostAlloc = take_pinned,
         .cudaFreeHost = give_pinned, .cudaMemcpyAsync = copy, .cudaMemsetAsync = set, .cudaStreamCreateWithFlags = stream_create,
-        .cudaStreamDestroy = stream_destroy, .cudaStreamSynchronize = stream_wait, .cudaEventCreateWithFlags = event_create,
+        .cudaStreamDestroy = stream_destroy, .cudaStreamSynchronize = stream_wait, .cudaStreamQuery = stream_query, .cudaEventQuery = event_query, .cudaEventCreateWithFlags = event_create,
         .cudaEventDestroy = event_destroy, .cudaEventRecord = event_record, .cudaEventSynchronize = event_wait, .cudaEventElapsedTime = elapsed,
         .cudaStreamBeginCapture = capture_begin, .cudaStreamEndCapture = capture_end, .cudaGraphInstantiate = instantiate,
         .cudaGraphLaunch = launch, .cudaGraphDestroy = graph_destroy, .cudaGraphExecDestroy = exec_destroy,

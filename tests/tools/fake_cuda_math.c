@@ -157,6 +157,16 @@ static int find_plan(struct dnn_plan *plan, struct dnn_graph *g, const struct dn
     *plan = (struct dnn_plan){.descriptor = facts, .workspace = 1000, .engine = 7, .deterministic = true, .tensor_cores = limits->tensor_cores};
     return 0;
 }
+static char *save_plan(const struct dnn_plan *plan) { return mem_format("engine %d %d", plan->engine, plan->tensor_cores); }
+static int restore_plan(struct dnn_plan *plan, const struct dnn_graph *g, const char *text, struct error *err)
+{
+    int engine, tensor_cores;
+    if (sscanf(text, "engine %d %d", &engine, &tensor_cores) != 2) return error_set(err, "a kept plan is damaged");
+    struct dnn_facts *facts = NEW(struct dnn_facts);
+    *facts = *dnn_graph_facts(g);
+    *plan = (struct dnn_plan){.descriptor = facts, .workspace = 1000, .engine = engine, .deterministic = true, .tensor_cores = tensor_cores};
+    return 0;
+}
 static void run_plan(const struct dnn_plan *plan, const int *ids, void *const *pointers, int count)
 {
     struct bound_graph g = {.facts = plan->descriptor};
@@ -276,7 +286,7 @@ static cudnnStatus_t dnn_stream(cudnnHandle_t h, cudaStream_t s) { return h && s
 
 void fake_math_install(void)
 {
-    static const struct dnn_stand_in stand_in = {find_plan, run_plan, close_plan};
+    static const struct dnn_stand_in stand_in = {find_plan, run_plan, close_plan, save_plan, restore_plan};
     dnn_stand_in_set(&stand_in);
     cuda.cudnnCreate = dnn_create, cuda.cudnnDestroy = dnn_destroy, cuda.cudnnSetStream = dnn_stream;
     cuda.cublasLtCreate = lt_create, cuda.cublasLtDestroy = lt_destroy, cuda.cublasLtGetStatusString = lt_status;

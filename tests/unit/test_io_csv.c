@@ -61,6 +61,36 @@ static void test_rows(void)
     ROWS("\"two\r\nlines\"\r\ny", "1[two\r\nlines]3[y]");
     ROWS("a \"quoted\" b, c ", "1[a \"quoted\" b][ c ]");
     ROWS("a,\"\"", "1[a][]");
+    ROWS("a,", "1[a][]");
+    ROWS(",", "1[][]");
+}
+
+/* More rows and fields than there is room for at first, all Latin-1: twice the bytes. */
+static void test_many(void)
+{
+    enum { ROWS_COUNT = 1000 };
+    static char bytes[6 * ROWS_COUNT];
+    struct csv csv;
+    struct error err = {0};
+    for (int r = 0; r < ROWS_COUNT; r++) memcpy(bytes + 6 * r, "\xE9\xE9,\xE9,\n", 6);
+    EXPECT(read_bytes(&csv, bytes, sizeof bytes, &err) == 0 && csv.count == ROWS_COUNT && csv.latin1, "%s, %d rows", err.message, csv.count);
+    for (int r = 0; r < csv.count; r++) {
+        char **f = csv.rows[r].fields;
+        EXPECT(csv.rows[r].count == 3 && !strcmp(f[0], "\xC3\xA9\xC3\xA9") && !strcmp(f[1], "\xC3\xA9") && !*f[2], "row %d", r);
+    }
+    csv_free(&csv);
+}
+
+static void test_longest_field(void)
+{
+    static char bytes[5000];
+    struct csv csv;
+    struct error err = {0};
+    memset(bytes, 'x', sizeof bytes);
+    bytes[1] = '\n';
+    EXPECT(read_bytes(&csv, bytes, 2 + 4096, &err) == 0 && csv.count == 2 && strlen(csv.rows[1].fields[0]) == 4096, "%s", err.message);
+    csv_free(&csv);
+    expect_error(bytes, 2 + 4097, ":2: a field of 4097 bytes; 4096 are the most");
 }
 
 static void test_encodings(void)
@@ -96,6 +126,8 @@ int main(void)
     EXPECT(fd >= 0, "no temporary file");
     close(fd);
     test_rows();
+    test_many();
+    test_longest_field();
     test_encodings();
     test_errors();
     unlink(path);

@@ -32,46 +32,58 @@ static uint8_t filtered(int f, int x, int a, int b, int c)
     return (uint8_t)(x - guess[f]);
 }
 
-/* Pixels that go up and down a little, or noise; with `same` the three planes are equal. */
-static uint8_t *make_raw(int height, int width, int type, bool same, struct random *r)
+struct kind {
+    int height, width, type;
+    bool same;     /* the three planes are equal */
+    bool but_last; /* all over, but for the last pixel */
+    int filter;    /* of all rows; -1: each in turn */
+    int pieces;    /* of data */
+};
+
+/* Pixels that go up and down a little, or noise. */
+static uint8_t *make_raw(const struct kind *k, struct random *r)
 {
+    int height = k->height, width = k->width, type = k->type;
     size_t bpp = (size_t)SAMPLES[type], stride = (size_t)width * bpp;
     uint8_t *pixels = mem_alloc(stride * (size_t)height), *raw = mem_alloc((stride + 1) * (size_t)height);
     for (size_t i = 0; i < stride * (size_t)height; i++) {
         pixels[i] = (uint8_t)(i % 7 ? 40 + i / stride + i % stride / 3 + random_u32(r) % 5 : random_u32(r) % 200);
-        if (same && bpp >= 3 && i % bpp && i % bpp < 3) pixels[i] = pixels[i - 1];
+        if (k->same && bpp >= 3 && i % bpp && i % bpp < 3) pixels[i] = pixels[i - 1];
         if (type == 3) pixels[i] %= 200;
     }
+    if (k->but_last && bpp >= 3) pixels[stride * (size_t)height - bpp + 2] ^= 1;
     for (int y = 0; y < height; y++) {
         const uint8_t *row = pixels + stride * (size_t)y, *up = row - stride;
         uint8_t *to = raw + (stride + 1) * (size_t)y;
-        *to++ = (uint8_t)((y + width) % 5);
+        int filter = k->filter >= 0 ? k->filter : (y + width) % 5;
+        *to++ = (uint8_t)filter;
         for (size_t i = 0; i < stride; i++) {
             int a = i >= bpp ? row[i - bpp] : 0, b = y ? up[i] : 0, c = y && i >= bpp ? up[i - bpp] : 0;
-            to[i] = filtered((y + width) % 5, row[i], a, b, c);
+            to[i] = filtered(filter, row[i], a, b, c);
         }
     }
     mem_free(pixels);
     return raw;
 }
 
-static struct text make_png(int height, int width, int type, bool same, int pieces, struct random *r)
+static struct text make_png(const struct kind *k, struct random *r)
 {
+    int height = k->height, width = k->width, type = k->type, pieces = k->pieces;
     struct text out = {0};
     uint8_t header[13] = {0, 0, (uint8_t)(width >> 8), (uint8_t)width, 0, 0, (uint8_t)(height >> 8), (uint8_t)height, 8, (uint8_t)type};
     uint8_t palette[600];
     size_t bytes = ((size_t)width * (size_t)SAMPLES[type] + 1) * (size_t)height;
-    uint8_t *raw = make_raw(height, width, type, same, r);
+    uint8_t *raw = make_raw(k, r);
     uLongf room = compressBound(bytes);
     uint8_t *packed = mem_alloc(room);
     EXPECT(compress2(packed, &room, raw, bytes, 6) == Z_OK, " ");
-    for (int i = 0; i < 600; i++) palette[i] = (uint8_t)(same ? i / 3 : i * 5);
+    for (int i = 0; i < 600; i++) palette[i] = (uint8_t)(k->same ? i / 3 : i * 5);
     text_add_bytes(&out, "\x89PNG\r\n\x1a\n", 8);
     add_chunk(&out, "IHDR", header, 13);
     add_chunk(&out, "tEXt", (const uint8_t *)"a\0b", 3);
     if (type == 3) add_chunk(&out, "PLTE", palette, sizeof palette);
-    for (int k = 0; k < pieces; k++) {
-        size_t first = room * (size_t)k / (size_t)pieces, next = room * (size_t)(k + 1) / (size_t)pieces;
+    for (int p = 0; p < pieces; p++) {
+        size_t first = room * (size_t)p / (size_t)pieces, next = room * (size_t)(p + 1) / (size_t)pieces;
         add_chunk(&out, "IDAT", packed + first, next - first);
     }
     add_chunk(&out, "IEND", packed, 0);
@@ -121,11 +133,27 @@ static void test_kinds(bool built_in)
     for (size_t t = 0; t < 5; t++)
         for (size_t w = 0; w < 10; w++)
             for (int same = 0; same < 2; same++) {
-                struct text png = make_png(1 + (int)w * 3, widths[w], types[t], same, 1 + (int)w % 4, &r);
+                struct kind k = {.height = 1 + (int)w * 3, .width = widths[w], .type = types[t], .same = same, .filter = -1, .pieces = 1 + (int)w % 4};
+                struct text png = make_png(&k, &r);
                 int verdict = compare((const uint8_t *)png.data, png.length);
                 EXPECT(verdict == (built_in ? 1 : 0), "type %d, width %d: %d", types[t], widths[w], verdict);
                 text_free(&png);
             }
+}
+
+/* Rows are undone many at a time: every count of rows around two such bands, each filter alone and all in turn. */
+static void test_bands(bool built_in)
+{
+    static const int types[] = {0, 2, 6};
+    struct random r = random_stream(10, RANDOM_TEST, 0, 0);
+    for (int i = 0; i < 3 * 6 * 3 * 36; i++) {
+        struct kind k = {.height = 1 + i % 36, .width = 1 + (int)random_below(&r, 70), .type = types[i / 36 % 3], .filter = i / 108 % 6 - 1,
+                         .same = i / 648 > 0, .but_last = i / 648 > 1, .pieces = 1};
+        struct text png = make_png(&k, &r);
+        int verdict = compare((const uint8_t *)png.data, png.length);
+        EXPECT(verdict == (built_in ? 1 : 0), "type %d, %d x %d, filter %d: %d", k.type, k.width, k.height, k.filter, verdict);
+        text_free(&png);
+    }
 }
 
 static void fix_crcs(uint8_t *data, size_t bytes) /* so that flips reach what lies behind the checksums */
@@ -145,7 +173,9 @@ static void test_altered(int files)
     struct random r = random_stream(9, RANDOM_TEST, 0, 0);
     int same = 0, left = 0;
     for (int i = 0; i < files; i++) {
-        struct text png = make_png(1 + (int)random_below(&r, 20), 1 + (int)random_below(&r, 40), types[i % 5], i % 2, 1 + i % 3, &r);
+        struct kind k = {.height = 1 + (int)random_below(&r, 20), .width = 1 + (int)random_below(&r, 40), .type = types[i % 5], .same = i % 2,
+                         .filter = -1, .pieces = 1 + i % 3};
+        struct text png = make_png(&k, &r);
         size_t bytes = png.length;
         for (int64_t flips = random_below(&r, 4); flips >= 0; flips--)
             png.data[8 + random_below(&r, (int64_t)bytes - 8)] ^= (char)(1 << random_below(&r, 8));
@@ -170,6 +200,7 @@ int main(void)
     printf("this build has no libdeflate: everything is left to libpng\n");
 #endif
     test_kinds(built_in);
+    test_bands(built_in);
     const char *count = getenv("LADNN_FUZZ_FILES");
     test_altered(count ? atoi(count) : 4000);
     return check_verdict();

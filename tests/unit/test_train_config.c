@@ -142,7 +142,7 @@ static void test_identity(void)
     static const char *const do_not[] = {
         "train.data=D", "train.out=O", "train.epochs=16", "train.threads=3", "train.virtual_shards=8", "train.max_steps=4",
         "train.time_limit_s=1", "train.checkpoint_every_s=1", "train.checkpoint_keep=3", "train.resume=false", "train.eval_batch=2",
-        "train.stop_signal=none", "train.overwrite=true", "dist.bucket_mb=1", "dist.timeout_s=3", "dist.overlap=false",
+        "train.stop_signal=none", "train.overwrite=true", "train.take_over=true", "train.take_over_s=1", "train.lead_s=5", "dist.bucket_mb=1", "dist.timeout_s=3", "dist.overlap=false",
         "dist.backend=self", "train.backend=ref", "train.capture=false", "gpu.tune=2", "loader.threads=2", "loader.prefetch=4", "loader.cache=false", "loader.cache_mb=1"};
     int rows = 0;
     for (size_t i = 0; i < sizeof decide / sizeof *decide; i++) EXPECT(changes_identity("", decide[i]), "%s", decide[i]);

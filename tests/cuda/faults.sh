@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# What goes wrong with a GPU, on the emulated card: it stands still, its memory is too small.
+# Usage: faults.sh EMULATED-PROGRAM WORK-FOLDER
+set -uo pipefail
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+program=$1 work=$2
+rm -rf "$work" && mkdir -p "$work"
+failed=0
+hold() { # text, command ...
+  local what=$1
+  shift
+  if "$@"; then echo "holds: $what"; else echo "FAILS: $what"; failed=1; fi
+}
+"$program" phantom --out "$work/images" --dataset d0 --scale 0.04 >"$work/log" 2>&1 &&
+  "$program" pack --preset covid-ct --in "$work/images" --out "$work/shards" --size 40 >>"$work/log" 2>&1 || { tail -n 3 "$work/log"; exit 1; }
+train() { # folder, settings ...
+  local folder=$1
+  shift
+  timeout 100 "$program" train --data "$work/shards" --out "$work/$folder" --set train.backend=cuda --set train.batch=4 --set augment.size=32 \
+    --set model.backbone=resnet18 "$@" >"$work/$folder.log" 2>&1
+}
+says() { grep -qE "$2" "$work/$1.log"; }
+
+# A card that stands still after some steps: the run ends by itself, within the limit, and what it saved is continued.
+LADNN_HANG_AT=9 train still --set train.epochs=3 --set dist.timeout_s=2
+rc=$?
+hold "a card that stands still ends the run (status $rc), within its limit" test $rc -eq 1
+hold "and is named, with a hint" bash -c 'grep -qE "GPU 0 \(a card that is not there\) has not finished its work for [2-5] s" "$0" && grep -q "hint: nvidia-smi" "$0"' "$work/still.log"
+train still --set train.epochs=3
+hold "the same command continues from the checkpoint" bash -c 'grep -q "continuing from step" "$0" && grep -q "results in" "$0"' "$work/still.log"
+
+# Too little memory: the batch that the message names does fit.
+LADNN_CARD_MB=290 train small --set train.batch=64 --set augment.size=64 --set train.epochs=1
+rc=$?
+fits=$(grep -oE "batch of [0-9]+ images" "$work/small.log" | grep -oE "[0-9]+" | head -n 1)
+hold "too large a batch is refused (status $rc), and one that fits is named (${fits:-none})" test $rc -eq 1 -a "${fits:-0}" -gt 0
+LADNN_CARD_MB=290 train smaller --set train.batch="${fits:-64}" --set augment.size=64 --set train.epochs=1
+hold "it does fit" says smaller "results in"
+[ $failed = 0 ] && echo "faults of a GPU: all held" || tail -n 5 "$work"/*.log
+exit $failed
