@@ -129,6 +129,13 @@ const struct setting_row settings_table[] = {
     {"eval.backend", CHOICE, "run", 0, 0, "run|cpu|cuda|ref", "what computes; run = what the run was trained on"},
     {"eval.threads", INT, "0", 0, 4096, 0, "compute threads per rank; 0 = cores of the node / ranks on it"},
 
+    /* report: a page from finished runs */
+    {"report.runs", STRING, "", 0, 0, 0, "folder that holds the run folders, or a grid"},
+    {"report.out", STRING, "", 0, 0, 0, "folder for report.html, tables and figures"},
+    {"report.data", STRING, "", 0, 0, 0, "folders of shards, separated by commas, for what the runs' own data folder no longer has"},
+    {"report.png", BOOL, "true", 0, 0, 0, "write the figures as PNG, too (needs cairo)"},
+    {"report.seed", INT, "1", 0, 9007199254740992.0, 0, "seed of the bootstrap"},
+
     /* bench: speed of this machine */
     {"bench.what", CHOICE, "train", 0, 0, "train|infer|pack|load", "training steps, inference, pictures to shards, or images from shards"},
     {"bench.data", STRING, "", 0, 0, 0, "load: folder of shards; pack: folder of pictures"},

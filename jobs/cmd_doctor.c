@@ -123,7 +123,8 @@ static void look_build(struct report *r)
         SAY(add_row(r, libraries[i][0], true)->what, "%s (of the build)", libraries[i][1]);
     static const char *const optional[][3] = {{"libdeflate", LADNN_DEFLATE, "libdeflate-dev: packs PNG about twice as fast"},
                                               {"libtiff", LADNN_TIFF, "libtiff-dev: packs TIFF"},
-                                              {"DCMTK", LADNN_DCMTK, "libdcmtk-dev and a C++ compiler: packs DICOM"}};
+                                              {"DCMTK", LADNN_DCMTK, "libdcmtk-dev and a C++ compiler: packs DICOM"},
+                                              {"cairo", LADNN_CAIRO, "libcairo2-dev: report writes PNG beside SVG"}};
     for (size_t i = 0; i < sizeof optional / sizeof optional[0]; i++) {
         struct finding *f = add_row(r, optional[i][0], false);
         f->found = *optional[i][1];

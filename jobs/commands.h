@@ -5,5 +5,5 @@
 #include "io/commands.h"
 #include "train/commands.h"
 
-extern const struct command command_doctor, command_grid;
+extern const struct command command_doctor, command_grid, command_report;
 #endif

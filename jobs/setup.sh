@@ -5,7 +5,7 @@
 set -euo pipefail
 
 packages=(gcc g++ cmake ninja-build pkg-config libopenmpi-dev openmpi-bin libhdf5-dev libconfig-dev libpng-dev
-  libjpeg62-turbo-dev zlib1g-dev libdeflate-dev libtiff-dev libdcmtk-dev libdnnl-dev)
+  libjpeg62-turbo-dev zlib1g-dev libdeflate-dev libtiff-dev libdcmtk-dev libcairo2-dev libdnnl-dev)
 if [ "${1:-build}" = test ]; then
   packages+=(clang libomp-dev hdf5-tools procps python3 python3-numpy python3-h5py python3-pil python3-sklearn python3-pydicom
     slurm-wlm munge)

@@ -149,16 +149,17 @@ def figures(label, score):
               metrics.f1_score(label, hard, zero_division=0) if label.any() or hard.any() else nan,
               metrics.accuracy_score(label, hard),
               metrics.roc_auc_score(label, score) if both else nan,
-              metrics.balanced_accuracy_score(label, hard) if both else nan]
+              metrics.balanced_accuracy_score(label, hard) if both else nan,
+              metrics.average_precision_score(label, score) if label.any() else nan]
     if both:
-        assert abs(metrics.roc_auc_score(label, hard) - values[-1]) < 1e-12
+        assert abs(metrics.roc_auc_score(label, hard) - values[-2]) < 1e-12
     return "%d %d %d %d " % (tp, fp, tn, fn) + words(values, 17)
 
 
 def make_metrics():
     rng = np.random.default_rng(3)
     with open(os.path.join(HERE, "metrics.txt"), "w") as out:
-        for i in range(260):
+        for i in range(1000):
             n = int(rng.integers(1, 30)) if i >= 4 else 300
             denominator = (1, 2, 4, 16, 1000, 1000000)[i % 6]
             share = (0.5, 0.5, 0.2, 0.9, 0, 1)[i // 6 % 6]

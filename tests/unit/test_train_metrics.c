@@ -43,6 +43,7 @@ static void compare_set(FILE *f, int n, double denominator, int set)
     expect_figure(m.accuracy, number(f), "accuracy", set);
     expect_figure(m.auc, number(f), "AUC", set);
     expect_figure(m.auc_hard, number(f), "AUC of the predictions", set);
+    number(f); /* average precision: jobs/report has that */
 }
 
 static void test_reference(const char *tests)
@@ -54,7 +55,7 @@ static void test_reference(const char *tests)
     double denominator;
     EXPECT(f != NULL, "%s", path);
     while (f && fscanf(f, "%d %lf", &n, &denominator) == 2 && n <= ROOM) compare_set(f, n, denominator, sets++);
-    EXPECT(sets == 260 && undefined > 150, "%d sets, %d undefined figures", sets, undefined);
+    EXPECT(sets == 1000 && undefined > 600, "%d sets, %d undefined figures", sets, undefined);
     if (f) fclose(f);
 }
 
