@@ -41,7 +41,7 @@ echo "local run: $((SECONDS - started)) s"
 
 # ---- on Slurm ----
 trap 'cluster stop >/dev/null 2>&1' EXIT
-eval "$(cluster start)" || exit 1
+eval "$(cluster start $$)" || exit 1
 cat >site.cfg <<'EOF'
 slurm = { time = "00:10:00"; lead_s = 30; throttle = 3; };
 grid = { ranks = 2; };
@@ -97,6 +97,10 @@ for run in quiet/d0*; do
   [ "$name" = "$bad" ] && continue
   for file in metrics.json predictions.csv best.h5; do check "$name: $file" cmp "$run/$file" "storm/$name/$file"; done
 done
+check "the collecting job made the report" [ -s storm/report/report.html ]
+check "the failed cell is in it, with its reason" grep -q 'leaves the baseline nothing to learn' storm/report/report.html
+check "a report of the quiet grid" "$ladnn" report quiet --out quiet/report
+check "the same table, to the last digit" cmp quiet/report/table2.csv storm/report/table2.csv
 check "a failed cell leaves no result" [ ! -e "storm/$bad/metrics.json" ]
 
 # ---- again: only what failed ----
