@@ -101,7 +101,7 @@ SSE42 INLINE uint32_t add_streams(uint32_t sum, uint8_t *restrict to, const uint
         a = over_part(over_part(a) ^ b) ^ c;
     }
     for (; bytes >= STRIDE; bytes -= STRIDE, from += STRIDE, to = AFTER(STRIDE)) a = add_stride(a, to, from);
-    if (to) memcpy(to, from, bytes);
+    if (to && bytes) memcpy(to, from, bytes); /* of nothing, addresses may be NULL */
     for (sum = (uint32_t)a; bytes; bytes--) sum = __builtin_ia32_crc32qi(sum, *from++);
     return sum;
 }
@@ -165,7 +165,7 @@ FOLD static uint32_t add_vpclmul(uint32_t sum, uint8_t *restrict to, const uint8
 
 static uint32_t add_table(uint32_t sum, uint8_t *restrict to, const uint8_t *restrict from, size_t bytes)
 {
-    if (to) memcpy(to, from, bytes);
+    if (to && bytes) memcpy(to, from, bytes); /* of nothing, addresses may be NULL */
     return add_plain(sum, from, bytes);
 }
 
@@ -199,6 +199,7 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t bytes)
 
 uint32_t crc32c_copy(void *restrict to, const void *restrict from, size_t bytes)
 {
-    return crc32c(0, memcpy(to, from, bytes), bytes);
+    if (bytes) memcpy(to, from, bytes);
+    return crc32c(0, from, bytes);
 }
 #endif
