@@ -216,6 +216,7 @@ void network_backward(struct network *n, const struct network_pass *pass)
     for (int i = g->node_count - 1; i >= 0; i--) {
         double start = clock_s();
         backward_node(&b, i);
+        network_wait_when_exact(n);
         n->times.backward_s[g->nodes[i].kind] += clock_s() - start;
         if (pass->ready && g->nodes[i].param_count) pass->ready(pass->context, n->layer[i].gradient_end);
     }
