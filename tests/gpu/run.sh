@@ -16,11 +16,10 @@ budget=${BUDGET:-480} python=${PYTHON:-python3}
 backbones=(${BACKBONES:-resnet18 efficientnet_b0 densenet121 resnet50 vgg16 densenet169 efficientnet_b1})
 : >"$lines"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-[ -d "$build/lib" ] && export LD_LIBRARY_PATH=$build/lib:${LD_LIBRARY_PATH:-} OPAL_PREFIX=$build
-[ -x "$build/bin/mpirun" ] && export PATH=$build/bin:$PATH
-# For our programs alone: PyTorch brings its own.
+[ -x "$build/bin/mpirun" ] && export PATH=$build/bin:$PATH OPAL_PREFIX=$build
+# Libraries are for our programs alone (with): PyTorch, and the system's commands, have their own.
 wheels=$("$python" -c 'import glob, site; print(":".join(d for s in site.getsitepackages() + [site.getusersitepackages()] for d in glob.glob(s + "/nvidia/*/lib")))' 2>/dev/null)
-libraries=${LD_LIBRARY_PATH:-}:${wheels}:${CUDA_HOME:-/usr/local/cuda}/lib64
+libraries=$([ -d "$build/lib" ] && echo "$build/lib:")${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}${wheels:+$wheels:}${CUDA_HOME:-/usr/local/cuda}/lib64
 export XDG_CACHE_HOME=$out/cache # plans of this card, for the second start
 with() { LD_LIBRARY_PATH=$libraries "$@"; }
 failed=0
