@@ -12,7 +12,9 @@ target_compile_definitions(ladnn_kernels PRIVATE _GNU_SOURCE)
 target_include_directories(ladnn_core SYSTEM PUBLIC ${CUDNN_INCLUDE} ${CUDA_INCLUDE})
 target_compile_definitions(ladnn_core PUBLIC LADNN_HAVE_CUDA)
 get_filename_component(cuda_libraries ${CUDNN_LIBRARY} DIRECTORY)
-set_source_files_properties(ops/cuda/cuda_calls.c PROPERTIES COMPILE_DEFINITIONS "LADNN_CUDA_LIBRARIES=\"${cuda_libraries}\"")
+get_filename_component(matmul_libraries ${CUBLASLT_LIBRARY} DIRECTORY)
+set_source_files_properties(ops/cuda/cuda_calls.c PROPERTIES COMPILE_DEFINITIONS
+  "LADNN_CUDA_LIBRARIES=\"${cuda_libraries}\";LADNN_MATMUL_LIBRARIES=\"${matmul_libraries}\"")
 target_link_libraries(ladnn_core PUBLIC ladnn_kernels ${CUDART_STATIC} rt)
 target_link_libraries(ladnn_kernels PUBLIC ladnn_core) # they end the program through base/
 if(LADNN_HAVE_NCCL)

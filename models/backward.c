@@ -56,7 +56,9 @@ static void backward_conv(const struct back *b, int i, const struct tensor *dx, 
     const float *weights = network_param(n, n->parameters, node->param[0]);
     float *dweights = network_param(n, n->gradients, node->param[0]), *dbias = network_param(n, n->gradients, node->param[1]);
     backward_relu(b, node, dy);
-    if (node->kind == NODE_CONV) {
+    if (node->kind == NODE_CONV && ops->conv_backward) {
+        ops->conv_backward(n->layer[i].conv, dx, dweights, dbias, x, dy, weights, n->o.shards);
+    } else if (node->kind == NODE_CONV) {
         ops->conv_backward_weights(n->layer[i].conv, dweights, dbias, x, dy, n->o.shards);
         if (dx) ops->conv_backward_data(n->layer[i].conv, dx, dy, weights, n->o.shards);
     } else {
@@ -216,6 +218,7 @@ void network_backward(struct network *n, const struct network_pass *pass)
     for (int i = g->node_count - 1; i >= 0; i--) {
         double start = clock_s();
         backward_node(&b, i);
+        network_wait_when_exact(n);
         n->times.backward_s[g->nodes[i].kind] += clock_s() - start;
         if (pass->ready && g->nodes[i].param_count) pass->ready(pass->context, n->layer[i].gradient_end);
     }

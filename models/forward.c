@@ -173,6 +173,7 @@ static void forward(struct run *r)
     for (int i = 0; i < g->node_count; i++) {
         double start = clock_s();
         forward_node(r, i);
+        network_wait_when_exact(r->n);
         r->n->times.forward_s[g->nodes[i].kind] += clock_s() - start;
     }
 }

@@ -87,6 +87,13 @@ size_t network_activation_bytes(const struct network *n)
     return train > n->eval.bytes ? train : n->eval.bytes;
 }
 
+void network_time_exactly(struct network *n, bool on) { n->exact_times = on; }
+
+void network_wait_when_exact(const struct network *n)
+{
+    if (n->exact_times) n->o.ops->download(NULL, NULL, 0);
+}
+
 void network_time(struct network *n, struct network_times *times)
 {
     *times = n->times;

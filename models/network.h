@@ -84,5 +84,7 @@ void network_describe(const struct network *n);
 size_t network_activation_bytes(const struct network *n);
 /* Seconds spent per node kind since the last call, when enabled (bench): forward and backward. */
 struct network_times { double forward_s[8], backward_s[8]; };
+/* On an accelerator calls are queued and cost nothing here: on = each layer is waited for, and its time is told (with that of one wait). */
+void network_time_exactly(struct network *n, bool on);
 void network_time(struct network *n, struct network_times *times);
 #endif

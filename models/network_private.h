@@ -55,6 +55,7 @@ struct network {
     float *part_gradients;        /* (shards, largest small parameter set) */
     float *mean_g, *mean_gx;      /* (widest) */
     struct network_times times;
+    bool exact_times;
 };
 
 /* Takes all memory of a network whose plans and handles are there; close also after a failure. */
@@ -74,6 +75,7 @@ struct tensor network_view(const struct network *n, const struct plan *p, int va
 void *network_slot(const struct network *n, const struct plan *p, int slot, int shard);
 float *network_param(const struct network *n, const float *arena, int param); /* NULL for NONE */
 uint64_t *network_row_key(const struct network *n, int shard); /* in the backend's memory */
+void network_wait_when_exact(const struct network *n); /* network_time_exactly */
 bool network_norm_alone(const struct network *n, const struct network_pass *pass); /* one shard, nobody to share with */
 int network_norm_images(const struct network *n, const struct network_pass *pass);
 #endif

@@ -129,6 +129,9 @@ struct ops {
     /* dweights (stored layout) and dbias (or NULL) are overwritten with the tree sum over shards. */
     void (*conv_backward_weights)(struct conv *c, float *dweights, float *dbias, const struct tensor *x,
                                   const struct tensor *dy, int shards);
+    /* Both in one call, with the same bits, where a backend gains by reading dy once; else NULL. dx NULL: only those of the weights. */
+    void (*conv_backward)(struct conv *c, const struct tensor *dx, float *dweights, float *dbias, const struct tensor *x, const struct tensor *dy,
+                          const float *weights, int shards);
     /* One line for people: which implementations were picked ("jit:avx512_core / ... "). Into text, NUL-ended. */
     void (*conv_describe)(const struct conv *c, char *text, size_t bytes);
 

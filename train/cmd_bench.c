@@ -35,7 +35,7 @@ struct bench {
     double *sums;   /* the loss */
     struct recording *recording;
     uint64_t *keys;
-    bool train, loaded;
+    bool train, loaded, kinds;
     size_t room; /* of the backend's memory, at the start */
     int batch, threads;
     double start_s;
@@ -81,6 +81,7 @@ static int open_bench(struct bench *b, const char *backbone, struct error *err)
     b->net = b->graph ? network_open(b->graph, &options, err) : NULL;
     if (!b->net) return -1;
     init_network(b->net, b->graph, 1);
+    network_time_exactly(b->net, b->kinds);
     fill(b, size);
     return b->train ? open_training(b, err) : 0;
 }
@@ -117,7 +118,8 @@ static void step(struct bench *b)
     if (b->ops->on_host || !b->loaded) network_load(b->net, &pass);
     b->loaded = true;
     optim_prepare(&b->optim, b->optim.spec.lr);
-    b->ops->replay(&b->recording, queue_step, b);
+    if (b->kinds) queue_step(b);
+    else b->ops->replay(&b->recording, queue_step, b);
     optim_norm(&b->optim);
 }
 
@@ -127,10 +129,23 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void print_times(struct bench *b, int steps)
+/* What the layers of each kind take in a step. */
+static void json_times(struct json *j, const struct network_times *t, int steps)
 {
-    struct network_times t;
-    network_time(b->net, &t);
+    json_object(j, "kinds_ms");
+    for (int k = 0; k <= NODE_DROPOUT; k++) {
+        if (!(t->forward_s[k] + t->backward_s[k] > 0)) continue;
+        json_array(j, node_kind_names[k]);
+        json_number(j, NULL, 1e3 * t->forward_s[k] / steps);
+        json_number(j, NULL, 1e3 * t->backward_s[k] / steps);
+        json_end_array(j);
+    }
+    json_end_object(j);
+}
+
+static void print_times(const struct network_times *times, int steps)
+{
+    const struct network_times t = *times;
     for (int k = 0; k <= NODE_DROPOUT; k++)
         if (t.forward_s[k] + t.backward_s[k] > 0)
             log_info("  %-8s forward %7.1f ms  backward %7.1f ms a step", node_kind_names[k], 1e3 * t.forward_s[k] / steps,
@@ -141,7 +156,7 @@ static int measure(struct bench *b, const char *backbone, struct error *err)
 {
     int warmup = (int)settings_int(b->s, "bench.warmup"), steps = (int)settings_int(b->s, "bench.steps");
     double *seconds = NEW_ARRAY(double, steps), ready_s, first_s = 0;
-    struct network_times ignored;
+    struct network_times times;
     struct text out = {0};
     struct json j;
     if (open_bench(b, backbone, err)) return -1;
@@ -150,13 +165,14 @@ static int measure(struct bench *b, const char *backbone, struct error *err)
         step(b);
         if (i == 0) first_s = clock_s() - b->start_s;
     }
-    network_time(b->net, &ignored);
+    network_time(b->net, &times);
     for (int i = 0; i < steps; i++) {
         double start = clock_s();
         step(b);
         seconds[i] = clock_s() - start;
     }
     qsort(seconds, (size_t)steps, sizeof *seconds, by_value);
+    network_time(b->net, &times);
     double median = (seconds[steps / 2] + seconds[(steps - 1) / 2]) / 2;
     if (settings_bool(b->s, "bench.json")) {
         json_open(&j, &out, false);
@@ -181,6 +197,7 @@ static int measure(struct bench *b, const char *backbone, struct error *err)
             b->ops->describe(device, sizeof device);
             json_string(&j, "device", device);
             json_number(&j, "device_mb", (double)(b->room - b->ops->room()) / 1e6);
+            if (b->kinds) json_times(&j, &times, steps);
         }
         json_end_object(&j);
         printf("%s\n", out.data);
@@ -191,7 +208,7 @@ static int measure(struct bench *b, const char *backbone, struct error *err)
                backbone, b->train ? "train" : "infer", settings_string(b->s, "bench.precision"), b->batch, b->threads,
                b->batch / median, 1e3 * median, 1e3 * seconds[0], first_s, (double)mem_peak_bytes() / 1e6);
     }
-    print_times(b, steps);
+    print_times(&times, steps);
     mem_free(seconds);
     return 0;
 }
@@ -206,7 +223,7 @@ static int run(struct settings *s, struct error *err)
     for (int i = 0; backbone_names[i] && !rc; i++) {
         if (strcmp(which, "all") && strcmp(which, backbone_names[i])) continue;
         struct bench b = {.s = s, .start_s = clock_s(), .batch = (int)settings_int(s, "bench.batch"),
-                          .train = !strcmp(what, "train"),
+                          .train = !strcmp(what, "train"), .kinds = settings_bool(s, "bench.kinds"),
                           .loss = {LOSS_BCE, true, 5}, .ops = ops_find(settings_string(s, "bench.backend"), err)};
         if (!b.ops || b.ops->attach(0, err)) return -1;
         b.room = b.ops->room();

@@ -175,7 +175,7 @@ static const struct ops table = {
     .conv_create = cuda_conv_create, .conv_expect = cuda_conv_expect, .conv_close = cuda_conv_close, .conv_weight_count = cuda_conv_weight_count,
     .conv_weight_import = cuda_conv_weight_import, .conv_weight_export = cuda_conv_weight_export,
     .conv_forward = cuda_conv_forward, .conv_backward_data = cuda_conv_backward_data, .conv_backward_weights = cuda_conv_backward_weights,
-    .conv_describe = cuda_conv_describe,
+    .conv_backward = cuda_conv_backward, .conv_describe = cuda_conv_describe,
     .linear_create = cuda_linear_create, .linear_close = cuda_linear_close, .linear_weight_count = cuda_linear_weight_count,
     .linear_weight_import = cuda_linear_weight_import, .linear_weight_export = cuda_linear_weight_export,
     .linear_forward = cuda_linear_forward, .linear_backward_data = cuda_linear_backward_data, .linear_backward_weights = cuda_linear_backward_weights,

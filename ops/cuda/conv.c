@@ -269,9 +269,9 @@ void cuda_conv_forward(struct conv *c, const struct tensor *y, const struct tens
     }
 }
 
-static void data_shard(struct conv *c, const struct tensor *dx, const struct tensor *dy, const void *weights)
+/* dout: dy as cuDNN takes it. */
+static void data_shard(struct conv *c, const struct tensor *dx, const void *dout, const void *weights)
 {
-    const void *dout = seen(dy, c->out_lanes, SCRATCH_Y);
     if (is_plain(dx, c->in_lanes)) {
         run(c, dx->n, STEP_DATA, dx->data, weights, dout, NULL);
         return;
@@ -281,41 +281,51 @@ static void data_shard(struct conv *c, const struct tensor *dx, const struct ten
     launch_copy(dx, &twin, device_stream());
 }
 
-void cuda_conv_backward_data(struct conv *c, const struct tensor *dx, const struct tensor *dy, const float *weights, int shards)
-{
-    ASSERT(c->training && !c->s.first);
-    const struct depthwise_spec spec = depthwise_of(c);
-    const void *w = is_depthwise(c) ? weights : seen_weights(c, weights);
-    for (int s = 0; s < shards; s++) {
-        if (dx[s].n == 0) continue;
-        check_tensors(c, &dx[s], &dy[s]);
-        if (is_depthwise(c)) launch_depthwise_backward_data(&dx[s], &dy[s], weights, &spec, device_stream());
-        else data_shard(c, &dx[s], &dy[s], w);
-    }
-}
-
-static void weights_shard(struct conv *c, float *dweights, const struct tensor *x, const struct tensor *dy)
+static void depthwise_weights(struct conv *c, float *dweights, const struct tensor *x, const struct tensor *dy)
 {
     const struct depthwise_spec spec = depthwise_of(c);
-    if (is_depthwise(c))
-        launch_depthwise_backward_weights(dweights, x, dy, &spec, device_scratch(SCRATCH_KERNEL, depthwise_weights_scratch(dy, &spec)), device_stream());
-    else
-        run(c, x->n, STEP_WEIGHTS, seen_x(c, x), dweights, seen(dy, c->out_lanes, SCRATCH_Y), NULL);
+    launch_depthwise_backward_weights(dweights, x, dy, &spec, device_scratch(SCRATCH_KERNEL, depthwise_weights_scratch(dy, &spec)), device_stream());
 }
 
-void cuda_conv_backward_weights(struct conv *c, float *dweights, float *dbias, const struct tensor *x, const struct tensor *dy, int shards)
+/* A slice for dy (DenseNet's) is copied once for both. dx NULL: not asked for. */
+static void backward_shard(struct conv *c, const struct tensor *dx, float *dweights, const struct tensor *x, const struct tensor *dy, const void *weights)
+{
+    const struct depthwise_spec spec = depthwise_of(c);
+    const void *dout = is_depthwise(c) ? NULL : seen(dy, c->out_lanes, SCRATCH_Y);
+    check_tensors(c, x ? x : dx, dy);
+    if (dweights && is_depthwise(c)) depthwise_weights(c, dweights, x, dy);
+    else if (dweights) run(c, x->n, STEP_WEIGHTS, seen_x(c, x), dweights, dout, NULL);
+    if (dx && is_depthwise(c)) launch_depthwise_backward_data(dx, dy, weights, &spec, device_stream());
+    else if (dx) data_shard(c, dx, dout, weights);
+}
+
+void cuda_conv_backward(struct conv *c, const struct tensor *dx, float *dweights, float *dbias, const struct tensor *x, const struct tensor *dy,
+                        const float *weights, int shards)
 {
     struct parts p;
-    ASSERT(c->training && (c->s.bias || !dbias));
+    const void *w = is_depthwise(c) || !dx ? weights : seen_weights(c, weights);
+    ASSERT(c->training && (c->s.bias || !dbias) && !(dx && c->s.first));
     parts_start(&p, dweights, cuda_conv_weight_count(c), dbias, (size_t)c->s.out_c, shards);
     for (int s = 0; s < shards; s++) {
         if (x[s].n == 0) {
             parts_zero(&p, s);
             continue;
         }
-        check_tensors(c, &x[s], &dy[s]);
-        weights_shard(c, p.weights[s], &x[s], &dy[s]);
+        backward_shard(c, dx ? &dx[s] : NULL, p.weights[s], &x[s], &dy[s], w);
         if (dbias) bias_gradient(p.bias[s], &dy[s]);
     }
     parts_sum(&p);
+}
+
+void cuda_conv_backward_weights(struct conv *c, float *dweights, float *dbias, const struct tensor *x, const struct tensor *dy, int shards)
+{
+    cuda_conv_backward(c, NULL, dweights, dbias, x, dy, NULL, shards);
+}
+
+void cuda_conv_backward_data(struct conv *c, const struct tensor *dx, const struct tensor *dy, const float *weights, int shards)
+{
+    const void *w = is_depthwise(c) ? weights : seen_weights(c, weights);
+    ASSERT(c->training && !c->s.first);
+    for (int s = 0; s < shards; s++)
+        if (dx[s].n) backward_shard(c, &dx[s], NULL, NULL, &dy[s], w);
 }

@@ -7,7 +7,8 @@
 #include "base/library.h"
 
 #ifndef LADNN_CUDA_LIBRARIES
-#define LADNN_CUDA_LIBRARIES "" /* where the build found cuDNN and cuBLASLt */
+#define LADNN_CUDA_LIBRARIES "" /* where the build found cuDNN, */
+#define LADNN_MATMUL_LIBRARIES "" /* and cuBLASLt */
 #endif
 
 #define CUDA_LINKED(name) .name = name,
@@ -39,7 +40,7 @@ int cuda_load_matmul(struct error *err)
     char name[40];
     if (cuda.cublasLtCreate) return 0;
     snprintf(name, sizeof name, "libcublasLt.so.%d", CUBLAS_VER_MAJOR);
-    void *library = library_open(name, LADNN_CUDA_LIBRARIES, err);
+    void *library = library_open(name, LADNN_MATMUL_LIBRARIES, err);
     if (!library) {
         error_prefix(err, "cuBLAS is not there");
         return error_hint(err, "module load cuda, or put the folder of %s into LD_LIBRARY_PATH", name);

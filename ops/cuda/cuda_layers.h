@@ -13,6 +13,8 @@ void cuda_conv_weight_export(const struct conv *c, float *oihw, const float *sto
 void cuda_conv_forward(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights, const float *bias, int shards);
 void cuda_conv_backward_data(struct conv *c, const struct tensor *dx, const struct tensor *dy, const float *weights, int shards);
 void cuda_conv_backward_weights(struct conv *c, float *dweights, float *dbias, const struct tensor *x, const struct tensor *dy, int shards);
+void cuda_conv_backward(struct conv *c, const struct tensor *dx, float *dweights, float *dbias, const struct tensor *x, const struct tensor *dy,
+                        const float *weights, int shards);
 void cuda_conv_describe(const struct conv *c, char *text, size_t bytes);
 
 struct linear *cuda_linear_create(const struct linear_spec *spec, int n, bool training, const struct linear *like, struct error *err);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What goes wrong with a GPU, on the emulated card: it stands still, its memory is too small.
+# What goes wrong with a GPU, on the emulated card: it stands still, a gradient is infinite, its memory is too small.
 # Usage: faults.sh EMULATED-PROGRAM WORK-FOLDER
 set -uo pipefail
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
@@ -28,6 +28,13 @@ hold "a card that stands still ends the run (status $rc), within its limit" test
 hold "and is named, with a hint" bash -c 'grep -qE "GPU 0 \(a card that is not there\) has not finished its work for [2-5] s" "$0" && grep -q "hint: nvidia-smi" "$0"' "$work/still.log"
 train still --set train.epochs=3
 hold "the same command continues from the checkpoint" bash -c 'grep -q "continuing from step" "$0" && grep -q "results in" "$0"' "$work/still.log"
+
+# A gradient that is not finite, in the third step (20 convolutions each, the last one first): the layer is named, nothing is updated or saved.
+LADNN_BAD_GRADIENT=42 train bad --set train.epochs=1
+rc=$?
+hold "an infinite gradient ends the run (status $rc), its layer is named" bash -c 'test $1 -eq 1 && grep -q "epoch 1 batch 3: the gradient.s norm is inf (first in layer4.1.conv1.weight)" "$0"' \
+  "$work/bad.log" $rc
+hold "and nothing of it is kept" test ! -e "$work/bad/checkpoints"
 
 # Too little memory: the batch that the message names does fit.
 LADNN_CARD_MB=290 train small --set train.batch=64 --set augment.size=64 --set train.epochs=1

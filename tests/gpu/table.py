@@ -10,8 +10,20 @@ import sys
 FLOOR_MS = {"vgg16": 5.45, "resnet18": 0.83, "resnet50": 2.90, "densenet121": 2.90, "densenet169": 3.51, "efficientnet_b0": 1.58,
             "efficientnet_b1": 2.24}  # at batch 32
 
-rows = [json.loads(line) for line in open(sys.argv[1]) if line.startswith("{")]
-ours = {(r["backbone"], r["batch"]): r for r in rows if r.get("backend") == "cuda" and "images_per_s" in r}
+
+
+def read(path):
+    for line in open(path):
+        try:
+            yield json.loads(line)
+        except ValueError:  # cut off with the program that wrote it
+            continue
+
+
+rows = list(read(sys.argv[1]))
+measured = [r for r in rows if r.get("backend") == "cuda" and "images_per_s" in r and r.get("what") == "train"]
+ours = {(r["backbone"], r["batch"]): r for r in measured if "kinds_ms" not in r}
+kinds = {(r["backbone"], r["batch"]): r["kinds_ms"] for r in measured if "kinds_ms" in r}
 peer = {(r["backbone"], r["batch"], r["mode"]): r for r in rows if str(r.get("backend", "")).startswith("torch")}
 devices = sorted({r["device"] for r in rows if "device" in r})
 
@@ -35,6 +47,15 @@ for name in FLOOR_MS:
         floor = f"{FLOOR_MS[name] * batch / 32 / mine['step_ms_median']:.0%}" if mine else ""
         print(f"| {name} | {batch} | {figure(eager)} | {figure(compiled)} | {figure(mine)} | {ratio(mine, eager)} | {ratio(mine, compiled)} | "
               f"{floor} | {figure(mine, 'first_step_s', '{:.2f}')} |")
+for r in rows:
+    if r.get("what") == "second start":
+        print(f"\nStart to the end of the first step with a warm plan cache, {r['backbone']} batch {r['batch']}: {r['first_step_s']:.2f} s.")
+if kinds:
+    names = sorted({k for row in kinds.values() for k in row})
+    print("\nMilliseconds of a step by kind of layer, forward + backward, each layer waited for (a wait costs some 0.01 ms):\n")
+    print(f"| network | batch | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}")
+    for (name, batch), row in kinds.items():
+        print(f"| {name} | {batch} | " + " | ".join(f"{row[k][0]:.2f} + {row[k][1]:.2f}" if k in row else "" for k in names) + " |")
 checks = [r for r in rows if r.get("what") == "check"]
 if checks:
     print("\n| check | verdict | seconds |\n|---|---|---|")

@@ -1,6 +1,7 @@
 /* fake_cuda_math.c - see fake_cuda.h: graphs of cuDNN and products of cuBLASLt, worked out on the host. */
 #include "tests/tools/fake_cuda_math.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -113,7 +114,10 @@ static void run_graph(const void *arguments)
         if (!written[i]) transfer(&t[i], &g->facts->tensors[i], g->pointers[i], false);
     }
     for (int i = 0; i < g->facts->operation_count; i++) operate(&g->facts->operations[i], t);
+    static long gradients;
+    bool bad = g->facts->operations[0].kind == DNN_CONV_WEIGHT_GRADIENT && ++gradients == fake_cuda.bad_gradient;
     for (int i = 0; i < g->facts->tensor_count; i++) {
+        if (bad && written[i]) t[i].v[0] = INFINITY;
         if (fake_cuda.wrong && written[i]) t[i].v[0] += 0.05;
         if (written[i] && !g->facts->tensors[i].is_virtual) transfer(&t[i], &g->facts->tensors[i], g->pointers[i], true);
         mem_free(t[i].v);

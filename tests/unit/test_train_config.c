@@ -99,6 +99,7 @@ static void test_combinations(void)
 {
     refused("train.precision=bf16 train.backend=ref", "train.precision = bf16", "fp32");
     refused("train.deterministic=true dist.sync_bn=false", "dist.sync_bn", "ranks");
+    refused("train.deterministic=true dist.gradients=bf16", "dist.gradients", "ranks");
     refused("train.deterministic=true train.virtual_shards=6", "train.virtual_shards = 6", "");
     refused("train.deterministic=true train.virtual_shards=3", "train.virtual_shards = 3", "");
     refused("augment.scale_min=1.25", "augment.scale_min", "");
@@ -134,7 +135,7 @@ static void test_identity(void)
 {
     static const char *const decide[] = {
         "model.backbone=vgg16", "model.method=baseline", "train.batch=31", "train.seed=2", "train.precision=bf16",
-        "train.loss=softmax", "train.covid_weight=5.0000001", "train.deterministic=true", "train.vote_last=2", "dist.sync_bn=false",
+        "train.loss=softmax", "train.covid_weight=5.0000001", "train.deterministic=true", "train.vote_last=2", "dist.sync_bn=false", "dist.gradients=bf16",
         "optim.name=sgd", "optim.lr=5.000000001e-5", "optim.weight_decay=0", "optim.beta1=0.8", "optim.beta2=0.9", "optim.eps=1e-7",
         "optim.momentum=0.8", "optim.schedule=cosine", "optim.cosine_period=9", "optim.clip_norm=1", "augment.recipe=none",
         "augment.size=96", "augment.flip=0", "augment.scale_min=0.9", "augment.scale_max=1.3", "augment.shear_degrees=1",
