@@ -88,4 +88,9 @@ int weights_save(struct network *net, const struct graph *g, const char *path, c
                  int attribute_count, struct error *err);
 /* Reads parameters and running statistics; refuses another network, naming the first difference. */
 int weights_load(struct network *net, const struct graph *g, const char *path, struct error *err);
+/* train.init (weights_init.c): what the file holds replaces initial weights and statistics; the head stays as it is when the file has none, or
+ * one of other outputs. A file with anything else missing is refused, unless it was imported as partial. Each rank reads it. */
+int weights_init(struct network *net, const struct graph *g, const char *path, struct error *err);
+/* Its line of a run's identity. */
+int weights_init_identity(const char *path, struct text *out, struct error *err);
 #endif
