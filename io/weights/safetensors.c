@@ -186,7 +186,7 @@ static int check_gapless(const struct weights_file *f, uint64_t start, struct er
     struct weights_storage *s = NEW_ARRAY(struct weights_storage, f->storage_count);
     uint64_t at = start;
     int status = 0;
-    memcpy(s, f->storage, sizeof *s * (size_t)f->storage_count);
+    if (f->storage_count) memcpy(s, f->storage, sizeof *s * (size_t)f->storage_count);
     qsort(s, (size_t)f->storage_count, sizeof *s, by_offset);
     for (int i = 0; i < f->storage_count && !status; at += s[i++].bytes)
         if (s[i].offset != at) status = error_set(err, "%s: is damaged: tensors overlap, or leave a gap, at byte %" PRIu64, f->source.name, at);
