@@ -68,14 +68,23 @@ def read_safetensors(path):
 
 
 def random_network(net, seed):
-    """Norms that differ from 0 and 1, and no dropping."""
+    """Norms that differ from 0 and 1, statistics as some pictures have them (else activations, and errors, grow from layer to layer); no dropping."""
     generator = torch.Generator().manual_seed(seed)
-    for m in net.modules():
+    for name, m in net.named_modules():
         if isinstance(m, torch.nn.BatchNorm2d):
-            for t, low, high in ((m.weight.data, 0.5, 1.5), (m.bias.data, -0.1, 0.1), (m.running_mean, -0.2, 0.2), (m.running_var, 0.5, 1.5)):
+            gain = 0.2 if name.endswith(("bn2", "bn3")) else 1  # a residual is the smaller part, as in trained networks
+            for t, low, high in ((m.weight.data, 0.5 * gain, 1.5 * gain), (m.bias.data, -0.1, 0.1)):
                 t.copy_(torch.rand(t.shape, generator=generator) * (high - low) + low)
         if isinstance(m, (torch.nn.Dropout, torchvision.ops.StochasticDepth)):
             m.p = 0.0
+    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for m in norms:
+        m.momentum = 1.0
+    with torch.no_grad():
+        net.train()(torch.randn(BATCH, 3, SIZE, SIZE, generator=generator))
+    for m in norms:
+        m.momentum = 0.1
+        m.num_batches_tracked.zero_()
     return net
 
 
@@ -176,7 +185,9 @@ def check_strict(ladnn, work, backbone, net):
 
 
 def check_timm(ladnn, tool, work, backbone, pixels):
-    net = random_network(timm.create_model(backbone, pretrained=False, num_classes=OUTPUTS), 7).eval()
+    net = timm.create_model(backbone, pretrained=False, num_classes=OUTPUTS)
+    if backbone != "vgg16":
+        random_network(net, 7).eval()
     torch.save(net.state_dict(), work + "/timm.pth")
     report = json.loads(command(ladnn, "weights", "import", work + "/timm.pth", "--backbone", backbone, "--out", work + "/timm.h5", "--json"))
     if backbone == "vgg16" and SIZE < 224:  # timm's convolutional hidden layers want 7 x 7
@@ -203,8 +214,7 @@ def check(ladnn, tool, work, backbone):
     check_import(ladnn, work, backbone, net)
     check_strict(ladnn, work, backbone, net)
     exact = getattr(torchvision.models, backbone)(weights=None, num_classes=OUTPUTS)
-    exact.load_state_dict(net.state_dict())
-    random_network(exact, 5).double()
+    random_network(exact, 5).double().load_state_dict(net.state_dict())
     state = {k: t.clone() for k, t in exact.state_dict().items()}
     for frozen in sorted({0, 1, 3, len(stages_of(backbone))}):
         exact.load_state_dict(state)
