@@ -130,6 +130,7 @@ static int check_name(const char *path, const char *sha256, struct error *err)
 static int judge(const struct weights_matching *m, const struct weights_import *w, struct error *err)
 {
     int missing = missing_count(m), unused = m->counts[MATCH_UNUSED];
+    if (!m->counts[MATCH_SAME] && !m->counts[MATCH_RENAMED]) return error_set(err, "%s: no tensor of it belongs to %s", w->file, w->backbone);
     if (w->partial || (!missing && !unused)) return 0;
     error_set(err, "%s: not the weights of %s: %d tensors are missing, %d are of no use", w->file, w->backbone, missing, unused);
     return error_hint(err, "the table names them; --partial goes on without");
