@@ -36,7 +36,7 @@ struct command {
     const char *groups;    /* "train model optim augment dist" */
     const char *summary;   /* one line */
     const char *usage;     /* "--config FILE --data DIR --out RUN" */
-    const char *positional;/* key that takes bare words, or NULL */
+    const char *positional;/* keys that take the bare words in turn, separated by blanks, or NULL */
     bool on_ranks;         /* works on several MPI ranks; else rank 0 does it alone */
     int (*run)(struct settings *s, struct error *err); /* exit status; -1 is 1. main prints what is in `err`, once */
 };

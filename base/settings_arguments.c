@@ -87,6 +87,17 @@ static int read_option(struct settings *s, const struct option *o, enum pass pas
     return is_set ? set_pair(s, o->value, err) : settings_store(s, row, o->value, o->name, err);
 }
 
+/* The i-th of the keys that take bare words (mem_free), or NULL. */
+static char *positional_key(const struct command *c, int i)
+{
+    const char *at = c->positional ? c->positional : "";
+    for (; i > 0; i--) {
+        at += strcspn(at, " ");
+        at += strspn(at, " ");
+    }
+    return *at ? mem_format("%.*s", (int)strcspn(at, " "), at) : NULL;
+}
+
 static int read_bare_word(struct settings *s, const char *word, enum pass pass, struct error *err)
 {
     const struct command *c = s->command;
@@ -95,12 +106,15 @@ static int read_bare_word(struct settings *s, const char *word, enum pass pass, 
         error_set(err, "unknown option '%s' of command '%s'", word, c->name);
         return error_hint(err, "options are written --name VALUE; ladnn %s --help lists them", c->name);
     }
-    if (!c->positional || s->positional_given) {
+    char *key = positional_key(c, s->positional_given);
+    if (!key) {
         error_set(err, "unexpected word '%s'", word);
         return error_hint(err, "usage: ladnn %s %s", c->name, c->usage);
     }
-    s->positional_given = true;
-    return settings_set(s, c->positional, word, "command line", err);
+    s->positional_given++;
+    int status = settings_set(s, key, word, "command line", err);
+    mem_free(key);
+    return status;
 }
 
 static int read_words(struct settings *s, int count, char **words, enum pass pass, struct error *err)
@@ -131,7 +145,7 @@ int settings_read_arguments(struct settings *s, int argc, char **argv, bool *hel
         text_free(&page);
         return 0;
     }
-    s->positional_given = false;
+    s->positional_given = 0;
     if (read_words(s, argc - 1, argv + 1, PASS_FILES, err)) return -1;
     return read_words(s, argc - 1, argv + 1, PASS_OPTIONS, err);
 }

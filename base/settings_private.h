@@ -13,7 +13,7 @@ struct value {
 
 struct settings {
     const struct command *command;
-    bool positional_given;
+    int positional_given; /* bare words so far */
     int count;
     struct value *values; /* one for each row of settings_table */
 };

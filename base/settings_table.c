@@ -43,6 +43,9 @@ const struct setting_row settings_table[] = {
     {"train.take_over_s", FLOAT, "60", 0, 86400, 0, "seconds that take_over waits for the other process before it goes on without it"},
     {"train.vote_last", INT, "0", 0, 1000, 0, "test with the mean probabilities of the last k epochs (He 2020); 0 = off"},
 
+    {"train.init", STRING, "", 0, 0, 0, "initial weights: a file made by ladnn weights import, or a run's best.h5; its head only when it has the outputs wanted"},
+    {"train.freeze", INT, "0", -1, 9, 0, "leading stages that stay as they are, statistics included: 1 = the stem, 2 = and the first stage ...; -1 = all but the head"},
+
     /* optim: optimiser and schedule */
     {"optim.name", CHOICE, "adam", 0, 0, "adam|sgd", "optimiser"},
     {"optim.lr", FLOAT, "5e-5", 0, 100, 0, "learning rate at the start"},
@@ -54,6 +57,9 @@ const struct setting_row settings_table[] = {
     {"optim.schedule", CHOICE, "constant", 0, 0, "constant|cosine", "course of the learning rate over the epochs"},
     {"optim.cosine_period", INT, "10", 1, 100000, 0, "epochs from the highest to the lowest rate (T_max)"},
     {"optim.clip_norm", FLOAT, "0", 0, 1e9, 0, "largest L2 norm of the whole gradient; 0 = off"},
+
+    {"optim.head_lr_factor", FLOAT, "1", 0, 1e6, 0, "learning rate of the head (the last layer) as a multiple of optim.lr"},
+    {"optim.layer_decay", FLOAT, "1", 1e-6, 1, 0, "factor of the learning rate from each stage to the one before it; 1 = the same for all"},
 
     /* gpu: train.backend, bench.backend or eval.backend = cuda */
     {"gpu.tune", INT, "4", 1, 64, 0, "engines of cuDNN that are timed for each convolution; 1 = its first choice (always when deterministic)"},
@@ -149,6 +155,15 @@ const struct setting_row settings_table[] = {
     {"bench.size", INT, "224", 32, 1024, 0, "pixels a side of the network's input"},
     {"bench.kinds", BOOL, "false", 0, 0, 0, "GPU: queue and wait for each layer instead of recording the step, and tell the time of each kind"},
     {"bench.json", BOOL, "false", 0, 0, 0, "print JSON"},
+
+    /* weights: files of weights in and out */
+    {"weights.what", CHOICE, "show", 0, 0, "show|import|export", "list a file's tensors, make initial weights of a published file, or write a run's weights for others"},
+    {"weights.file", STRING, "", 0, 0, 0, "file (.safetensors, .pth, .pt, our own .h5); export: run folder"},
+    {"weights.backbone", CHOICE, "none", 0, 0, "none|" BACKBONES, "import: the network that the file is of"},
+    {"weights.out", STRING, "", 0, 0, 0, "file to write"},
+    {"weights.partial", BOOL, "false", 0, 0, 0, "import: go on when tensors are missing or of no use; they are listed either way"},
+    {"weights.format", CHOICE, "safetensors", 0, 0, "safetensors|onnx", "export: what to write"},
+    {"weights.json", BOOL, "false", 0, 0, 0, "print JSON"},
 
     /* grid: many training runs */
     {"grid.what", CHOICE, "plan", 0, 0, "plan|submit|run|status|retry|cell", "print the cells, submit them to Slurm, run them here, look at them, submit failed and stale ones again; cell = one of them (for Slurm's array tasks)"},

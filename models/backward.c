@@ -1,4 +1,4 @@
-/* backward.c - the backward pass: nodes in falling order; plan.c has decided where each gradient goes. After a node its
+/* backward.c - the backward pass: nodes in falling order, down to the frozen ones; plan.c has decided where each gradient goes. After a node its
  * parameters' gradients are final on this rank and `ready` may send them away. */
 #include "base/clock.h"
 #include "base/memory.h"
@@ -215,7 +215,7 @@ void network_backward(struct network *n, const struct network_pass *pass)
 {
     struct back b = {n, pass};
     const struct graph *g = n->g;
-    for (int i = g->node_count - 1; i >= 0; i--) {
+    for (int i = g->node_count - 1; i >= n->frozen_nodes; i--) {
         double start = clock_s();
         backward_node(&b, i);
         network_wait_when_exact(n);

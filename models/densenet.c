@@ -39,6 +39,7 @@ static void build_densenet(struct graph *g, const int layers[BLOCKS], int logits
 {
     int buffer = stem(g, layers[0]), x = -1;
     for (int block = 0; block < BLOCKS; block++) {
+        graph_next_stage(g); /* a block with its transition: all normalisations of its buffer */
         int all = g->values[buffer].c, c = all - GROWTH * layers[block];
         for (int l = 0; l < layers[block]; l++, c += GROWTH)
             dense_layer(g, PATH("features.denseblock%d.denselayer%d", block + 1, l + 1), buffer, c);
@@ -48,6 +49,7 @@ static void build_densenet(struct graph *g, const int layers[BLOCKS], int logits
     x = graph_norm(g, "features.norm5", x, ACT_RELU);
     g->last_map = x;
     x = graph_adaptive_pool(g, "avgpool", x, 1, 1);
+    graph_next_stage(g);
     g->logits = graph_linear(g, "classifier", x, logits, ACT_NONE);
 }
 

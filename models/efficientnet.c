@@ -38,14 +38,17 @@ static void build_efficientnet(struct graph *g, double depth, int logits, bool d
     int all = 0, done = 0, x = conv_norm(g, "features.0", g->input, STEM, 3, 2, 1);
     for (int s = 0; s < STAGES; s++) all += stage_blocks(&stages[s], depth);
     for (int s = 0; s < STAGES; s++) {
+        graph_next_stage(g);
         for (int b = 0; b < stage_blocks(&stages[s], depth); b++, done++) {
             double drop_path = dropout ? last_drop_path * done / all : 0; /* rises linearly with depth */
             x = mbconv(g, PATH("features.%d.%d", s + 1, b), x, &stages[s], b == 0 ? stages[s].stride : 1, drop_path);
         }
     }
+    graph_next_stage(g);
     x = g->last_map = conv_norm(g, "features.8", x, HEAD, 1, 1, 1);
     x = graph_adaptive_pool(g, "avgpool", x, 1, 1);
     if (dropout) x = graph_dropout(g, "classifier.0", x, classifier_dropout);
+    graph_next_stage(g);
     g->logits = graph_linear(g, "classifier.1", x, logits, ACT_NONE);
 }
 

@@ -78,7 +78,7 @@ static void norm_coefficients(struct run *r, int i)
     const struct value *x = &n->g->values[node->x];
     int root = value_root(n->g, node->x), all = n->g->values[root].c;
     struct norm_spec spec = {x->c, node->eps, node->momentum};
-    if (!r->pass) {
+    if (!r->pass || i < n->frozen_nodes) {
         n->o.ops->norm_frozen(&n->layer[i].norm, &spec);
         return;
     }

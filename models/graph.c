@@ -25,8 +25,13 @@ struct graph *graph_open(const char *backbone, int size)
     g->image_size = size;
     g->input = graph_buffer(g, 3, size, size);
     g->logits = g->last_map = NONE;
+    g->stage_count = 1;
     return g;
 }
+
+void graph_next_stage(struct graph *g) { g->stage_count++; }
+
+bool graph_is_head(const struct graph *g, int p) { return g->nodes[g->params[p].node].stage == g->stage_count - 1; }
 
 int64_t param_elements(const struct param *p)
 {

@@ -32,6 +32,7 @@ struct param {
 struct node {
     enum node_kind kind;
     char name[80];  /* torchvision's module path: "layer1.0.conv1" */
+    int stage;      /* consecutive parts of the network, from 0 (the stem) to stage_count - 1 (the last layer, the head) */
     int x, y;
     int residual;   /* NODE_NORM: value added before the activation, or -1 */
     int param[4];   /* conv, linear: weight, bias; norm: gamma, beta; se: w1 b1 w2 b2; -1: none */
@@ -52,6 +53,7 @@ struct graph {
     struct node *nodes;        /* in forward order */
     struct param *params;      /* in torchvision's state_dict order */
     int value_count, node_count, param_count, norm_count;
+    int stage_count;           /* resnet: stem, layer1 .. layer4, head; the others likewise, as their papers' tables have them */
     int input, logits;         /* values: (3, S, S) and (LOGITS, 1, 1) */
     int last_map;              /* the last convolutional feature map: Grad-CAM's (torch's usual choice per backbone) */
 };
@@ -61,11 +63,13 @@ struct graph {
 struct graph *graph_build(const char *backbone, int size, int logits, bool dropout, struct error *err);
 void graph_close(struct graph *g); /* NULL is fine */
 int64_t param_elements(const struct param *p); /* product of dims */
+bool graph_is_head(const struct graph *g, int p); /* parameter p is the last layer's: of the task, not of the pictures */
 extern const char *const backbone_names[]; /* the seven, NULL-ended */
 extern const char *const backbone_titles[]; /* "VGG-16" ..., as the paper's Table 2 writes them */
 
 /* ---- for the builders in models/<family>.c: each returns the id of the new value ---- */
 struct graph *graph_open(const char *backbone, int size);
+void graph_next_stage(struct graph *g); /* nodes added from here on are of the next stage */
 int graph_conv(struct graph *g, const char *name, int x, int out_c, int kernel, int stride, int padding, int groups,
                bool bias, enum activation act);
 /* The same, into channels [c_offset, +out_c) of a buffer value; returns the slice. */

@@ -36,7 +36,7 @@ static int add_node(struct graph *g, enum node_kind kind, const char *name, int 
     g->nodes = grown(g->nodes, g->node_count, sizeof *g->nodes);
     struct node *node = &g->nodes[g->node_count];
     *node = (struct node){.kind = kind, .x = x, .y = NONE, .residual = NONE, .param = {NONE, NONE, NONE, NONE},
-                          .act = ACT_NONE, .groups = 1, .random_layer = NONE, .buffers = NONE};
+                          .stage = g->stage_count - 1, .act = ACT_NONE, .groups = 1, .random_layer = NONE, .buffers = NONE};
     snprintf(node->name, sizeof node->name, "%s", name);
     return g->node_count++;
 }

@@ -45,6 +45,13 @@ void network_gradient_get(const struct network *n, int p, float *values);
 /* Converts one parameter out of any arena of the same arrangement (optimiser state). */
 void network_arena_export(const struct network *n, int p, float *values, const float *arena);
 void network_arena_import(struct network *n, int p, float *arena, const float *values);
+/* The leading `stages` (struct node) stay as they are: their normalisations use and keep their running statistics, also in training, and
+ * network_backward ends before them. Their gradients are then the arenas' last floats, and 0: those before network_trainable_count are
+ * worked out. Dropping goes on. After network_open, before the first step. */
+void network_freeze(struct network *n, int stages);
+int64_t network_trainable_count(const struct network *n); /* `ready` is called the last time with this */
+/* Arena position at which a stage ends; the stage after it in the network ends where it begins (the head begins at 0). */
+int64_t network_stage_end(const struct network *n, int stage);
 /* Running mean and variance of norm node `buffers` index b: (c) floats each. Initially 0 and 1. */
 void network_running_get(const struct network *n, int b, float *mean, float *var);
 void network_running_set(struct network *n, int b, const float *mean, const float *var);
@@ -62,7 +69,7 @@ struct network_pass {
     int total_images;       /* of the global batch when `share` is given, else of these shards */
     /* Sums `count` doubles in the backend's memory over all ranks in a fixed order, in place. NULL: statistics of this rank alone. */
     void (*share)(void *context, double *sums, int count);
-    /* Gradients [0, end) are final. NULL: not asked. Called in rising order, the last time with the whole count. */
+    /* Gradients [0, end) are final. NULL: not asked. Called in rising order, the last time with network_trainable_count. */
     void (*ready)(void *context, int64_t end);
     void *context;
 };

@@ -43,6 +43,7 @@ struct network {
     int64_t arena_count;
     int64_t *offset, *count;      /* [param] */
     int *norm_node;               /* [buffers] */
+    int frozen_nodes;             /* the first ones, of frozen stages */
     bool parameters_changed;      /* since the backend was last told */
     /* In the backend's memory: */
     float *parameters, *gradients;

@@ -14,6 +14,19 @@ float *network_parameters(struct network *n) { return n->parameters; }
 float *network_gradients(struct network *n) { return n->gradients; }
 int64_t network_arena_count(const struct network *n) { return n->arena_count; }
 
+static int first_node_of(const struct graph *g, int stage)
+{
+    int i = 0;
+    while (i < g->node_count && g->nodes[i].stage < stage) i++;
+    return i;
+}
+
+void network_freeze(struct network *n, int stages) { n->frozen_nodes = first_node_of(n->g, stages); }
+
+int64_t network_stage_end(const struct network *n, int stage) { return n->layer[first_node_of(n->g, stage)].gradient_end; }
+
+int64_t network_trainable_count(const struct network *n) { return n->layer[n->frozen_nodes].gradient_end; }
+
 void network_parameters_changed(struct network *n) { n->parameters_changed = true; }
 
 void network_param_range(const struct network *n, int p, int64_t *offset, int64_t *count)

@@ -39,11 +39,14 @@ static void build_resnet(struct graph *g, int (*block)(struct graph *g, const ch
     int x = graph_conv(g, "conv1", g->input, 64, 7, 2, 3, 1, false, ACT_NONE);
     x = graph_norm(g, "bn1", x, ACT_RELU);
     x = graph_maxpool(g, "maxpool", x, 3, 2, 1);
-    for (int stage = 0; stage < 4; stage++)
+    for (int stage = 0; stage < 4; stage++) {
+        graph_next_stage(g);
         for (int b = 0; b < blocks[stage]; b++)
             x = block(g, PATH("layer%d.%d", stage + 1, b), x, 64 << stage, stage > 0 && b == 0 ? 2 : 1);
+    }
     g->last_map = x;
     x = graph_adaptive_pool(g, "avgpool", x, 1, 1);
+    graph_next_stage(g);
     g->logits = graph_linear(g, "fc", x, logits, ACT_NONE);
 }
 

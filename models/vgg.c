@@ -12,6 +12,7 @@ void build_vgg16(struct graph *g, int logits, bool dropout)
             g->last_map = x;
             x = graph_maxpool(g, PATH("features.%d", module), x, 2, 2, 0);
             module += 1;
+            graph_next_stage(g);
         } else {
             x = graph_conv(g, PATH("features.%d", module), x, vgg16_rows[row], 3, 1, 1, 1, true, ACT_RELU);
             module += 2;
@@ -22,5 +23,6 @@ void build_vgg16(struct graph *g, int logits, bool dropout)
     if (dropout) x = graph_dropout(g, "classifier.2", x, 0.5);
     x = graph_linear(g, "classifier.3", x, 4096, ACT_RELU);
     if (dropout) x = graph_dropout(g, "classifier.5", x, 0.5);
+    graph_next_stage(g);
     g->logits = graph_linear(g, "classifier.6", x, logits, ACT_NONE);
 }

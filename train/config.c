@@ -41,6 +41,10 @@ static void read_run(struct train_config *c, const struct settings *s)
     c->data = settings_string(s, "train.data");
     c->out = settings_string(s, "train.out");
     c->stop_signal = settings_string(s, "train.stop_signal");
+    c->init = settings_string(s, "train.init");
+    c->freeze = (int)settings_int(s, "train.freeze");
+    c->head_lr_factor = settings_float(s, "optim.head_lr_factor");
+    c->layer_decay = settings_float(s, "optim.layer_decay");
     c->seed = (uint64_t)settings_int(s, "train.seed");
     c->epochs = (int)settings_int(s, "train.epochs");
     c->batch = (int)settings_int(s, "train.batch");
@@ -66,6 +70,10 @@ static int judge(const struct train_config *c, const struct settings *s, struct 
     int v = c->virtual_shards;
     if (c->loss.covid_weight <= 0 && !c->loss.lesions)
         return error_set(err, "train.covid_weight = 0 (%s) leaves the baseline nothing to learn", settings_origin(s, "train.covid_weight"));
+    if (c->freeze && !*c->init) {
+        error_set(err, "train.freeze = %d (%s) would keep random weights: train.init is not set", c->freeze, settings_origin(s, "train.freeze"));
+        return error_hint(err, "--init FILE: a file made by ladnn weights import, or a run's best.h5");
+    }
     if (c->vote_last > c->epochs)
         return error_set(err, "train.vote_last = %d (%s) is above train.epochs = %d (%s)", c->vote_last,
                          settings_origin(s, "train.vote_last"), c->epochs, settings_origin(s, "train.epochs"));
@@ -133,7 +141,7 @@ static bool decides_numbers(const char *key)
 {
     static const char *const groups[] = {"model.", "optim.", "augment.", "gpu.tf32"};
     static const char *const keys[] = {"train.batch", "train.seed", "train.precision", "train.loss", "train.covid_weight",
-        "train.deterministic", "train.vote_last", "dist.sync_bn"};
+        "train.deterministic", "train.freeze", "train.vote_last", "dist.sync_bn"};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         if (!strncmp(key, groups[i], strlen(groups[i]))) return true;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)

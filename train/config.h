@@ -9,7 +9,7 @@
 #include "train/optim.h"
 
 struct train_config { /* strings are borrowed from the settings */
-    const char *backbone, *method, *data, *out, *stop_signal, *comm_kind;
+    const char *backbone, *method, *data, *out, *stop_signal, *comm_kind, *init;
     struct loss_spec loss;
     struct optim_spec optim;
     struct augment augment;
@@ -18,6 +18,8 @@ struct train_config { /* strings are borrowed from the settings */
     struct ops_tuning tuning;
     enum dtype dtype;
     uint64_t seed;
+    int freeze;
+    double head_lr_factor, layer_decay;
     int epochs, batch, eval_batch, threads, virtual_shards, checkpoint_keep, vote_last;
     int64_t max_steps;
     bool capture, deterministic, sync_bn, overlap, bf16_gradients, resume, overwrite, take_over, cache;
@@ -27,6 +29,7 @@ struct train_config { /* strings are borrowed from the settings */
 };
 /* Judges combinations too (deterministic without synchronised statistics, bf16 on a CPU without it, ...). */
 int train_config_read(struct train_config *c, const struct settings *s, struct error *err);
-/* The settings that decide the numbers, one "key = value" a line: what a checkpoint must agree with to be continued. */
+/* The settings that decide the numbers, one "key = value" a line: what a checkpoint must agree with to be continued. What train.init names
+ * counts by its contents (weights_init_hash), not by its name. */
 void train_config_identity(const struct settings *s, struct text *out);
 #endif

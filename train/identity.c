@@ -8,42 +8,60 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "io/shard/shard.h"
-#include "train/config.h"
+#include "train/trainer.h"
 
-/* ---- the data ---- */
-struct known_data {
-    char *folder, hex[65];
-    struct known_data *next;
+/* ---- sums of data and of initial weights: a plan names a handful of them ten thousand times ---- */
+struct known_sum {
+    char *path, hex[65];
+    struct known_sum *next;
 };
-static struct known_data *known; /* a plan names a handful of folders ten thousand times */
+static struct known_sum *known;
+
+static bool recall(const char *path, char hex[65])
+{
+    for (const struct known_sum *k = known; k; k = k->next)
+        if (!strcmp(k->path, path)) {
+            memcpy(hex, k->hex, sizeof k->hex);
+            return true;
+        }
+    return false;
+}
+
+static void remember(const char *path, const char hex[65])
+{
+    struct known_sum *one = NEW(struct known_sum);
+    one->path = mem_string(path);
+    memcpy(one->hex, hex, sizeof one->hex);
+    one->next = known;
+    known = one;
+}
 
 int run_data_hash(const char *folder, char hex[65], struct error *err)
 {
     uint8_t digest[32];
-    for (const struct known_data *k = known; k; k = k->next)
-        if (!strcmp(k->folder, folder)) {
-            memcpy(hex, k->hex, sizeof k->hex);
-            return 0;
-        }
+    if (recall(folder, hex)) return 0;
     struct dataset *d = dataset_open(folder, err);
     if (!d) return -1;
     dataset_hash(d, digest);
     dataset_close(d);
     hash_hex(hex, digest);
-    struct known_data *one = NEW(struct known_data);
-    one->folder = mem_string(folder);
-    memcpy(one->hex, hex, sizeof one->hex);
-    one->next = known;
-    known = one;
+    remember(folder, hex);
     return 0;
 }
 
 /* ---- the text ---- */
 
-/* A run that starts from given weights is another run: their sum belongs here. Today every run starts from its seed. */
+/* A run that starts from given weights is another run. */
 static int add_initial_weights(const struct settings *s, struct text *out, struct error *err)
 {
-    (void)s, (void)out, (void)err;
+    const char *path = settings_string(s, "train.init");
+    char hex[65];
+    if (!*path) return 0;
+    if (!recall(path, hex)) {
+        if (weights_init_hash(path, hex, err)) return -1;
+        remember(path, hex);
+    }
+    text_add(out, "train.init sha256 = %s\n", hex);
     return 0;
 }
 

@@ -4,16 +4,24 @@
 #include <stdint.h>
 #include "ops/ops.h"
 
+/* Up to arena position `end` the learning rate is that of the schedule times `factor`. */
+struct optim_range { int64_t end; double factor; };
+enum { OPTIM_RANGES_MOST = 16 };
 struct optim {
     const struct ops *ops;
     struct optim_spec spec;
-    int64_t count, steps;   /* arena length; steps taken */
+    int64_t count, steps;   /* how much of the arena is trained, from its beginning; steps taken */
     /* The rest is in the backend's memory. */
     float *m, *v;           /* v: Adam only */
-    struct optim_now *now;
+    struct optim_range range[OPTIM_RANGES_MOST];
+    int ranges;
+    struct optim_now *now;  /* one a range */
     double *norm;
 };
 int optim_open(struct optim *o, const struct ops *ops, const struct optim_spec *spec, int64_t count, struct error *err);
+/* Instead of one rate for all: up to OPTIM_RANGES_MOST ranges from 0 on, ends rising; what lies behind the last one is never touched, nor
+ * part of the norm. Neighbours of one factor become one. Before the first step. */
+void optim_set_ranges(struct optim *o, const struct optim_range *ranges, int count);
 void optim_close(struct optim *o); /* one that was never opened (all zero) is fine */
 /* Learning rate of an epoch (from 0). */
 double optim_lr(const struct optim_spec *spec, int epoch);

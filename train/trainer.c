@@ -1,6 +1,7 @@
 /* trainer.c - opens and closes what a rank trains with. See trainer.h for how the global batch is cut. */
 #include "train/trainer.h"
 
+#include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,22 @@ static void expect_batches(struct trainer *t)
     }
 }
 
+/* Frozen stages, and a learning rate for each of the others; arenas begin with the head. */
+static int set_stages(struct trainer *t, struct error *err)
+{
+    struct optim_range range[OPTIM_RANGES_MOST];
+    int head = t->graph->stage_count - 1, frozen = t->c.freeze < 0 ? head : t->c.freeze;
+    if (frozen > head) return error_set(err, "train.freeze = %d: %s has %d stages before its head", frozen, t->c.backbone, head);
+    ASSERT(t->graph->stage_count <= OPTIM_RANGES_MOST);
+    for (int stage = head; stage >= frozen; stage--) {
+        double factor = pow(t->c.layer_decay, head - stage) * (stage == head ? t->c.head_lr_factor : 1);
+        range[head - stage] = (struct optim_range){network_stage_end(t->net, stage), factor};
+    }
+    network_freeze(t->net, frozen);
+    optim_set_ranges(&t->optim, range, head - frozen + 1);
+    return 0;
+}
+
 static int open_network(struct trainer *t, struct error *err)
 {
     int per_shard = (t->c.batch + t->shards - 1) / t->shards;
@@ -74,8 +91,8 @@ static int open_network(struct trainer *t, struct error *err)
     expect_batches(t);
     int64_t count = network_arena_count(t->net);
     int room = per_shard * t->local_shards;
-    if (optim_open(&t->optim, t->c.ops, &t->c.optim, count, err)) return -1;
-    t->reduce = reduce_open(t->comm, t->c.ops, network_gradients(t->net), count,
+    if (optim_open(&t->optim, t->c.ops, &t->c.optim, count, err) || set_stages(t, err)) return -1;
+    t->reduce = reduce_open(t->comm, t->c.ops, network_gradients(t->net), network_trainable_count(t->net),
                             &(struct reduce_options){t->c.bucket_bytes, t->c.deterministic, t->c.overlap, t->c.bf16_gradients}, err);
     if (!t->reduce) return -1;
     t->shard = NEW_ARRAY(struct network_shard, t->local_shards);
@@ -191,8 +208,9 @@ static int begin(struct trainer *t, struct error *err)
     t->at.best_epoch = -1;
     if (t->c.vote_last && t->run) t->vote_sum = NEW_ARRAY(double, dataset_count(t->data, SPLIT_TEST) * LOGIT_COUNT);
     init_network(t->net, t->graph, t->c.seed);
+    int rc = *t->c.init ? weights_init(t->net, t->graph, t->c.init, err) : 0;
+    if (comm_agree(t->comm, rc, err, "reading the initial weights")) return -1;
     if (t->c.resume && trainer_restore(t, &restored, err)) return -1;
-    int rc = 0;
     if (t->run && !t->c.resume) { /* else a later run would continue from what this one leaves behind */
         char *checkpoints = run_folder_file(t->run, "checkpoints");
         rc = fence_check(run_folder_fence(t->run), err) || folder_remove(checkpoints, err) ? -1 : 0;

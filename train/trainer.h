@@ -90,4 +90,9 @@ int weights_save(struct network *net, const struct graph *g, const char *path, c
                  int attribute_count, struct error *err);
 /* Reads parameters and running statistics; refuses another network, naming the first difference. */
 int weights_load(struct network *net, const struct graph *g, const char *path, struct error *err);
+/* train.init (weights_init.c): what the file holds replaces initial weights and statistics; the head stays as it is when the file has none, or
+ * one of other outputs. A file with anything else missing is refused, unless it was imported as partial. Each rank reads it. */
+int weights_init(struct network *net, const struct graph *g, const char *path, struct error *err);
+/* SHA-256 of its contents: part of what makes a run this run. */
+int weights_init_hash(const char *path, char hex[65], struct error *err);
 #endif

@@ -102,6 +102,9 @@ static void test_combinations(void)
     refused("train.deterministic=true dist.gradients=bf16", "dist.gradients", "ranks");
     refused("train.deterministic=true train.virtual_shards=6", "train.virtual_shards = 6", "");
     refused("train.deterministic=true train.virtual_shards=3", "train.virtual_shards = 3", "");
+    refused("train.freeze=1", "train.freeze = 1", "ladnn weights import");
+    refused("train.freeze=-1", "train.freeze = -1", "--init");
+    taken("train.freeze=1 train.init=W.h5");
     refused("augment.scale_min=1.25", "augment.scale_min", "");
     refused("train.loss=softmax", "train.loss = softmax", "model.method = baseline");
     taken("train.deterministic=true");
@@ -135,13 +138,14 @@ static void test_identity(void)
 {
     static const char *const decide[] = {
         "model.backbone=vgg16", "model.method=baseline", "train.batch=31", "train.seed=2", "train.precision=bf16",
-        "train.loss=softmax", "train.covid_weight=5.0000001", "train.deterministic=true", "train.vote_last=2", "dist.sync_bn=false", "dist.gradients=bf16",
+        "train.loss=softmax", "train.covid_weight=5.0000001", "train.deterministic=true", "train.vote_last=2", "dist.sync_bn=false",
+        "train.freeze=1", "optim.head_lr_factor=10", "optim.layer_decay=0.7",
         "optim.name=sgd", "optim.lr=5.000000001e-5", "optim.weight_decay=0", "optim.beta1=0.8", "optim.beta2=0.9", "optim.eps=1e-7",
         "optim.momentum=0.8", "optim.schedule=cosine", "optim.cosine_period=9", "optim.clip_norm=1", "augment.recipe=none",
         "augment.size=96", "augment.flip=0", "augment.scale_min=0.9", "augment.scale_max=1.3", "augment.shear_degrees=1",
         "augment.crop_scale_min=0.6", "augment.crop_resize=240", "gpu.tf32=true", "dist.gradients=bf16"};
     static const char *const do_not[] = {
-        "train.data=D", "train.out=O", "train.epochs=16", "train.threads=3", "train.virtual_shards=8", "train.max_steps=4",
+        "train.data=D", "train.init=I", "train.out=O", "train.epochs=16", "train.threads=3", "train.virtual_shards=8", "train.max_steps=4",
         "train.time_limit_s=1", "train.checkpoint_every_s=1", "train.checkpoint_keep=3", "train.resume=false", "train.eval_batch=2",
         "train.stop_signal=none", "train.overwrite=true", "train.take_over=true", "train.take_over_s=1", "train.lead_s=5",
         "dist.bucket_mb=1", "dist.timeout_s=3", "dist.overlap=false",

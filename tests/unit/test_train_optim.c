@@ -221,6 +221,35 @@ static void test_clip_edge(void)
     optim_close(&o);
 }
 
+/* Ranges with rates of their own: each as an optimiser of that rate alone, with the norm of all; behind the last one nothing is touched. */
+static void test_ranges(const struct optim_spec *spec)
+{
+    enum { COUNT = 3000, FIRST = 64, SECOND = 1040, THIRD = 2000 };
+    static const struct optim_range ranges[] = {{FIRST, 10}, {SECOND, 0.25}, {THIRD, 0.25}};
+    float w[COUNT], want[COUNT], g[COUNT], start[COUNT];
+    struct optim all;
+    struct optim_spec unclipped = *spec;
+    unclipped.clip_norm = 0; /* each of the others would see its own norm */
+    fill(start, COUNT, 4);
+    memcpy(w, start, sizeof w), memcpy(want, start, sizeof want);
+    open_optim(&all, &unclipped, COUNT);
+    optim_set_ranges(&all, ranges, 3);
+    EXPECT(all.ranges == 2 && all.count == THIRD, "%d ranges", all.ranges);
+    struct optim parts[2];
+    for (int i = 0; i < 2; i++) open_optim(&parts[i], &unclipped, i ? THIRD - FIRST : FIRST);
+    for (int step = 0; step < 3; step++) {
+        fill(g, COUNT, 5 + (uint64_t)step);
+        double norm = optim_step(&all, w, g, 0.01), sum = 0;
+        for (int i = 0; i < THIRD; i++) sum += (double)g[i] * g[i];
+        EXPECT_NEAR(norm, sqrt(sum), 1e-12);
+        for (int i = 0; i < 2; i++) optim_step(&parts[i], want + (i ? FIRST : 0), g + (i ? FIRST : 0), 0.01 * ranges[i].factor);
+    }
+    EXPECT(!memcmp(w, want, sizeof w), "ranges differ from optimisers of their own");
+    EXPECT(!memcmp(w + THIRD, start + THIRD, sizeof(float) * (COUNT - THIRD)), "behind the last range");
+    optim_close(&all);
+    for (int i = 0; i < 2; i++) optim_close(&parts[i]);
+}
+
 int main(int argc, char **argv)
 {
     test_reference(argc > 1 ? argv[1] : "tests");
@@ -231,5 +260,7 @@ int main(int argc, char **argv)
     test_continue(&adam);
     test_continue(&sgd);
     test_clip_edge();
+    test_ranges(&adam);
+    test_ranges(&sgd);
     return check_verdict();
 }
