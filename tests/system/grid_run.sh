@@ -73,7 +73,7 @@ for file in best.h5 predictions.csv metrics.json; do check "the bits of an undis
 check "JSON" /usr/bin/python3 -c "
 import json, subprocess, sys
 cells = json.loads(subprocess.run(['$ladnn', 'grid', 'status', '--out', 'storm', '--json'], capture_output=True, check=True).stdout)['cells']
-assert [c['state'] for c in cells] == ['done', 'pending'] and cells[0]['attempts'] == 4, cells"
+assert [c['state'] for c in cells] == ['done', 'pending'] and cells[0]['attempts'] >= 4, cells"
 
 # ---- a cell that crashes every time is given up, and a retry counts anew ----
 mkdir fake && printf '#!/bin/sh\necho "host rank 0: out of luck"\nkill -9 $$\n' >fake/mpirun && chmod +x fake/mpirun
