@@ -147,3 +147,14 @@ void csv_free(struct csv *csv)
     mem_free(csv->rows);
     *csv = (struct csv){0};
 }
+
+void csv_add_field(struct text *out, const char *field)
+{
+    if (!strpbrk(field, ",\"\r\n")) {
+        text_add(out, "%s", field);
+        return;
+    }
+    text_add(out, "\"");
+    for (; *field; field++) text_add(out, *field == '"' ? "\"\"" : "%c", *field);
+    text_add(out, "\"");
+}

@@ -4,6 +4,7 @@
 #define IO_CSV_H
 #include <stdbool.h>
 #include "base/error.h"
+#include "base/text.h"
 
 struct csv_row {
     char **fields;
@@ -18,4 +19,6 @@ struct csv {
 /* Reads a whole file; empty lines are skipped. An unclosed quote or a NUL byte is an error with file:line. */
 int csv_read(struct csv *csv, const char *path, struct error *err);
 void csv_free(struct csv *csv);
+/* Writing: a field, quoted when it must be. */
+void csv_add_field(struct text *out, const char *field);
 #endif

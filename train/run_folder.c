@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "io/csv.h"
 #include "train/identity.h"
 #include "train/run_lock.h"
 
@@ -248,23 +249,11 @@ int run_folder_write(struct run_folder *r, const char *name, const struct text *
     return rc;
 }
 
-/* A field is quoted when it must be (RFC 4180). */
-static void add_field(struct text *out, const char *field)
-{
-    if (!strpbrk(field, ",\"\r\n")) {
-        text_add(out, "%s", field);
-        return;
-    }
-    text_add(out, "\"");
-    for (; *field; field++) text_add(out, *field == '"' ? "\"\"" : "%c", *field);
-    text_add(out, "\"");
-}
-
 static void add_prediction(struct text *out, const struct shard_item *item, const double *p, bool synthetic)
 {
-    add_field(out, item->file);
+    csv_add_field(out, item->file);
     text_add(out, ",");
-    add_field(out, item->patient);
+    csv_add_field(out, item->patient);
     text_add(out, ",%d", item->covid);
     for (int l = 0; l < LESION_COUNT; l++) text_add(out, ",%d", item->lesion[l]);
     for (int k = 0; k < LOGIT_COUNT; k++) isnan(p[k]) ? text_add(out, ",") : text_add(out, ",%.17g", p[k]);
