@@ -53,7 +53,7 @@ struct graph {
     struct param *params;      /* in torchvision's state_dict order */
     int value_count, node_count, param_count, norm_count;
     int input, logits;         /* values: (3, S, S) and (LOGITS, 1, 1) */
-    int last_map;              /* the last convolutional feature map: Grad-CAM's (torch's usual choice per backbone) */
+    int last_map;              /* the last convolutional feature map, after its activation: Grad-CAM's (models/cam.h) */
 };
 
 /* Builds "resnet18" ... for size x size pictures and `logits` outputs (6 here; 1000 for weight import tests). `dropout`
