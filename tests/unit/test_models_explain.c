@@ -338,6 +338,30 @@ static void test_heat(void)
     EXPECT(high[0] == 128 && high[1] == 0 && high[2] == 0, "dark red: %d %d %d", high[0], high[1], high[2]);
 }
 
+/* A picture that is NaN has no map, and leaves its neighbour's alone. (The reference backend's ReLU makes 0 of NaN.) */
+static void test_nan_picture(void)
+{
+    struct outcome o;
+    open_case(&o, ops_cpu(), "resnet18", 64, 2, 0, true);
+    int64_t picture = 3 * 64 * 64, floats = (int64_t)o.c * o.h * o.w;
+    float *pixels = NEW_ARRAY(float, 2 * picture), *want = NEW_ARRAY(float, o.h * o.w), *map = NEW_ARRAY(float, o.h * o.w);
+    fill_pictures(pixels, 2, 64, 0);
+    gradient_of(&o, 0);
+    EXPECT(cam_map(want, o.map + floats, o.dmap + floats, o.c, o.h, o.w, CAM_GRAD_PLUS, EPS) == CAM_FINE, "%s", o.label);
+    for (int64_t i = 0; i < picture; i++) pixels[i] = NAN;
+    network_infer(o.n, pixels, 2, o.logits);
+    network_last_map(o.n, 2, o.map);
+    gradient_of(&o, 0);
+    EXPECT(cam_map(map, o.map, o.dmap, o.c, o.h, o.w, CAM_GRAD_PLUS, EPS) == CAM_NOT_FINITE, "%s: NaN pixels, logit %g", o.label, o.logits[0]);
+    EXPECT(map[0] == 0, "got %g", map[0]);
+    cam_map(map, o.map + floats, o.dmap + floats, o.c, o.h, o.w, CAM_GRAD_PLUS, EPS);
+    EXPECT(!memcmp(map, want, sizeof *map * (size_t)(o.h * o.w)), "%s: the neighbour's map has changed", o.label);
+    mem_free(pixels);
+    mem_free(want);
+    mem_free(map);
+    close_case(&o);
+}
+
 static void test_all(const char *folder)
 {
     static const char *const names[] = {"resnet18", "densenet121", "efficientnet_b0", "vgg16"};
@@ -349,6 +373,7 @@ static void test_all(const char *folder)
         if (!vgg) test_differences(backbone_names[b], &ops_ref, 64, 6);
     }
     test_differences("vgg16", &ops_ref, 32, 4); /* one pooled place, spread over 7 x 7 */
+    test_nan_picture();
     test_states();
     test_heat();
 }
