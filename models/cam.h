@@ -7,7 +7,8 @@
  *
  * Grad-CAM++ explains exp(Y): its derivatives are exp(Y) times powers of g as the layers behind the map are linear by parts, and exp(Y)
  * cancels in alpha and scales the map. With eps = 0 that is the paper's formula, alpha = 1 / (2 + S_k g_k). pytorch-grad-cam has
- * eps = 1e-6, which g^2 is below in most networks (g is a weight / (H W)): its weights are then nearer to g^3 / eps.
+ * eps = 1e-6, and so have we by default. It is not small beside g^2 at 224 pixels, where g is a weight of the last layer / 49: where it
+ * outweighs, the weights are nearer to g^3 / eps, so large gradients count for more and the hottest place can be another one.
  *
  * The last map (graph->last_map), beside what users of pytorch-grad-cam name:
  *   resnet        layer4[-1]: the last block's sum after its ReLU. The same.

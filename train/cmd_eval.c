@@ -85,7 +85,8 @@ static int open_data(struct eval *v, struct error *err)
 {
     const char *path = settings_string(v->own, "eval.data");
     v->data = finished_run_data(&v->run, path, err);
-    if (v->data && dataset_count(v->data, v->split) == 0) return error_set(err, "%s: no %s images", *path ? path : v->run.c.data, split_names[v->split]);
+    if (v->data && dataset_count(v->data, v->split) == 0)
+        return error_set(err, "%s: no %s images", *path ? path : v->run.c.data, split_names[v->split]);
     return v->data ? 0 : -1;
 }
 

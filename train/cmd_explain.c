@@ -220,7 +220,9 @@ static int refuse_broken(const struct explain *x, struct error *err)
 {
     for (int k = 0; k < x->runs; k++) {
         int64_t bad = count_state(&x->e[k], CAM_NOT_FINITE);
-        if (bad) return error_set(err, "%s/best.h5 gives no numbers (NaN or infinity) for %" PRId64 " of %" PRId64 " images", x->run[k].path, bad, x->e[k].count);
+        if (bad)
+            return error_set(err, "%s/best.h5 gives no numbers (NaN or infinity) for %" PRId64 " of %" PRId64 " images", x->run[k].path, bad,
+                             x->e[k].count);
     }
     return 0;
 }

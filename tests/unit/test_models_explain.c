@@ -35,8 +35,8 @@ static void fill_pictures(float *pixels, int batch, int size, int salt)
     for (int64_t plane = 0; plane < batch * 3; plane++)
         for (int64_t y = 0; y < size; y++)
             for (int64_t x = 0; x < size; x++) {
-                int64_t i = (plane * size + y) * size + x;
-                float fine = init_formula(stream, (uint64_t)i) + init_formula(stream + 1, (uint64_t)((plane * coarse + y / PATCH) * coarse + x / PATCH));
+                int64_t i = (plane * size + y) * size + x, patch = (plane * coarse + y / PATCH) * coarse + x / PATCH;
+                float fine = init_formula(stream, (uint64_t)i) + init_formula(stream + 1, (uint64_t)patch);
                 pixels[i] = fine + init_formula(stream + 2, (uint64_t)plane);
             }
 }
@@ -172,14 +172,21 @@ static double *parameter(const struct outcome *o, int p)
     return out;
 }
 
-/* Windows as in torch.nn: of MaxPool2d without padding, or AdaptiveAvgPool2d. */
+/* As in torch.nn: of MaxPool2d without padding, or AdaptiveAvgPool2d. */
+static void window(int *first, int *end, const struct node *node, int o, int in, int out)
+{
+    *first = node->adaptive ? o * in / out : o * node->stride;
+    *end = node->adaptive ? ((o + 1) * in + out - 1) / out : *first + node->kernel;
+}
+
 static void pool(double *y, const double *x, const struct node *node, const struct value *in, const struct value *out)
 {
     for (int c = 0; c < out->c; c++)
         for (int i = 0; i < out->h; i++)
             for (int j = 0; j < out->w; j++) {
-                int h0 = node->adaptive ? i * in->h / out->h : i * node->stride, h1 = node->adaptive ? ((i + 1) * in->h + out->h - 1) / out->h : h0 + node->kernel;
-                int w0 = node->adaptive ? j * in->w / out->w : j * node->stride, w1 = node->adaptive ? ((j + 1) * in->w + out->w - 1) / out->w : w0 + node->kernel;
+                int h0, h1, w0, w1;
+                window(&h0, &h1, node, i, in->h, out->h);
+                window(&w0, &w1, node, j, in->w, out->w);
                 double most = -INFINITY, sum = 0;
                 for (int h = h0; h < h1; h++)
                     for (int w = w0; w < w1; w++) {
