@@ -16,6 +16,7 @@ enum random_purpose { /* never renumber: results depend on it */
     RANDOM_PHANTOM = 8,
     RANDOM_TEST = 9,
     RANDOM_BOOTSTRAP = 10,
+    RANDOM_EXPLAIN = 11, /* a = image, b = 0: order of equal pixels, 1: a map without meaning */
 };
 
 struct random { /* a plain value; copy freely */

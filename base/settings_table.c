@@ -135,6 +135,26 @@ const struct setting_row settings_table[] = {
     {"eval.backend", CHOICE, "run", 0, 0, "run|cpu|cuda|ref", "what computes; run = what the run was trained on"},
     {"eval.threads", INT, "0", 0, 4096, 0, "compute threads per rank; 0 = cores of the node / ranks on it"},
 
+    /* explain: where a network looks */
+    {"explain.run", STRING, "", 0, 0, 0, "run folder"},
+    {"explain.out", STRING, "", 0, 0, 0, "folder for pictures, maps.h5 and explain.csv; new, or empty"},
+    {"explain.what", CHOICE, "covid", 0, 0, "covid|GGO|Csld|CrPa|AirBr|InSepThi", "the output that is explained"},
+    {"explain.method", CHOICE, "gradcam++", 0, 0, "gradcam++|gradcam", "Chattopadhyay et al. 2018, or Selvaraju et al. 2017"},
+    {"explain.eps", FLOAT, "1e-6", 0, 1, 0, "gradcam++: added to the denominator of alpha; 1e-6 as pytorch-grad-cam, 0 as in the paper"},
+    {"explain.data", STRING, "", 0, 0, 0, "folder of shards; none = the one the run was trained on"},
+    {"explain.split", CHOICE, "test", 0, 0, "train|val|test", "split whose images are explained"},
+    {"explain.files", STRING, "", 0, 0, 0, "only these images of the split: names as in the manifest, or their last parts, separated by commas"},
+    {"explain.count", INT, "0", 0, 1e9, 0, "only so many images, evenly spread; 0 = all"},
+    {"explain.in", STRING, "", 0, 0, 0, "instead: a picture file, or a folder of them; they are prepared as the shards' pictures were"},
+    {"explain.window", STRING, "", 0, 0, 0, "in: what of DICOM (HU) and 16-bit grey becomes 0..255, as in pack; none = as the shards' pictures"},
+    {"explain.against", STRING, "", 0, 0, 0, "another run folder: figure5.png shows both runs' maps side by side"},
+    {"explain.faithfulness", BOOL, "false", 0, 0, 0, "also deletion and insertion AUC, of the map and of one without meaning: 4 (steps + 1) passes an image"},
+    {"explain.steps", INT, "20", 1, 10000, 0, "faithfulness: equal parts of the pixels that are changed one after the other"},
+    {"explain.seed", INT, "1", 0, 9007199254740992.0, 0, "faithfulness: of the maps without meaning, and of the order of equal pixels"},
+    {"explain.batch", INT, "16", 1, 65536, 0, "images per step"},
+    {"explain.backend", CHOICE, "run", 0, 0, "run|cpu|cuda|ref", "what computes; run = what the run was trained on"},
+    {"explain.threads", INT, "0", 0, 4096, 0, "compute threads; 0 = all cores"},
+
     /* report: a page from finished runs */
     {"report.runs", STRING, "", 0, 0, 0, "folder that holds the run folders, or a grid"},
     {"report.out", STRING, "", 0, 0, 0, "folder for report.html, tables and figures"},

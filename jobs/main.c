@@ -14,8 +14,8 @@
 enum { STATUS_ERROR = 1, STATUS_USAGE = 2 };
 
 static const struct command *const commands[] = {
-    &command_phantom, &command_pack, &command_inspect, &command_train, &command_eval, &command_grid, &command_report, &command_weights,
-    &command_bench, &command_doctor};
+    &command_phantom, &command_pack, &command_inspect, &command_train, &command_eval, &command_explain, &command_grid, &command_report,
+    &command_weights, &command_bench, &command_doctor};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void print_overview(FILE *to)

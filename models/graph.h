@@ -55,7 +55,7 @@ struct graph {
     int value_count, node_count, param_count, norm_count;
     int stage_count;           /* resnet: stem, layer1 .. layer4, head; the others likewise, as their papers' tables have them */
     int input, logits;         /* values: (3, S, S) and (LOGITS, 1, 1) */
-    int last_map;              /* the last convolutional feature map: Grad-CAM's (torch's usual choice per backbone) */
+    int last_map;              /* the last convolutional feature map, after its activation: Grad-CAM's (models/cam.h) */
 };
 
 /* Builds "resnet18" ... for size x size pictures and `logits` outputs (6 here; 1000 for weight import tests). `dropout`

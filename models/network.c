@@ -31,7 +31,8 @@ static int create_linear(struct network *n, int i, struct error *err)
     struct linear_spec spec = {.in_c = x.c, .in_h = x.h, .in_w = x.w, .out_c = y.c, .relu = node->act == ACT_RELU,
         .x_dtype = x.dtype, .y_dtype = y.dtype, .x_layout = x.layout};
     int images = n->o.shards ? n->o.max_images : n->o.max_eval_images;
-    n->layer[i].linear = n->o.ops->linear_create(&spec, images, n->o.shards > 0, NULL, err);
+    bool backward = n->o.shards > 0 || n->o.explain; /* linear layers lie behind the last map */
+    n->layer[i].linear = n->o.ops->linear_create(&spec, images, backward, NULL, err);
     return n->layer[i].linear ? 0 : error_prefix(err, "%s", node->name);
 }
 

@@ -21,6 +21,7 @@ struct network_options {
     int max_images;        /* per virtual shard in training */
     int max_eval_images;   /* per evaluation batch; 0: no evaluation */
     int shards;            /* virtual shards on this rank; 0: no training (no gradients, no saved activations) */
+    bool explain;          /* network_infer keeps the last map and what lies behind it */
     int state_floats;      /* for each parameter, that the caller will take afterwards: an optimiser's state. Judged with the room on an accelerator */
 };
 struct network;
@@ -85,6 +86,11 @@ float *network_dlogits(const struct network *n, int s);
 void network_backward(struct network *n, const struct network_pass *pass);
 /* Evaluation mode: running statistics, no dropout. images <= max_eval_images. Not collective. */
 void network_infer(struct network *n, const float *pixels, int images, float *logits);
+/* With `explain`, of the images of the last network_infer, as plain floats (images, C, H, W) in the host's memory, C, H, W as of
+ * graph->last_map: the map itself, and d(sum of dlogits * logits)/d(map), running statistics and no dropout as there. dlogits: (images,
+ * outputs), in the host's memory. */
+void network_last_map(const struct network *n, int images, float *map);
+void network_last_map_gradient(struct network *n, int images, const float *dlogits, float *dmap);
 
 /* Prints a line per node: name, kind, shapes, parameters, MAC, implementation. Into stdout for `bench`. */
 void network_describe(const struct network *n);

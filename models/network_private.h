@@ -14,6 +14,7 @@ struct plan {
     int slot_count, slot_room;
     int *activation;      /* [value] slot of the value's own memory (its buffer's for a slice) */
     int *note;            /* [node] slot of the pool's index or squeeze-excite's saved numbers, or NONE */
+    int *explain;         /* [value] slot of the gradient of the last map or of a value behind it, or NONE; NULL: is not explained */
     size_t bytes;         /* arena of one shard */
 };
 /* Gradient plan (training only). A value's gradient is the sum of up to two contributions in slots `first` and `second`;

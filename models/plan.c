@@ -201,6 +201,24 @@ static void plan_backward(struct plan *p, struct network *n)
     }
 }
 
+/* Evaluation that will be explained (explain.c): the last map and what lies behind it stay until the end, and there is a gradient for each. */
+static void plan_explain(struct plan *p, const struct network *n)
+{
+    const struct graph *g = n->g;
+    int end = 2 * g->node_count;
+    p->explain = NEW_ARRAY(int, g->value_count);
+    for (int v = 0; v < g->value_count; v++) p->explain[v] = NONE;
+    for (int i = g->values[g->last_map].producer; i < g->node_count; i++) {
+        int y = g->nodes[i].y;
+        ASSERT(g->values[y].buffer == NONE && (y == g->last_map || (g->nodes[i].residual == NONE && p->explain[g->nodes[i].x] != NONE)));
+        slot_use(p, p->activation[y], end);
+        if (p->note[i] != NONE) slot_use(p, p->note[i], end);
+        p->explain[y] = gradient_slot(p, n, y);
+        slot_use(p, p->explain[y], g->node_count);
+        slot_use(p, p->explain[y], end);
+    }
+}
+
 void plan_make(struct plan *p, struct network *n, int images, bool training)
 {
     p->images = images;
@@ -208,6 +226,7 @@ void plan_make(struct plan *p, struct network *n, int images, bool training)
     p->note = NEW_ARRAY(int, n->g->node_count);
     plan_forward(p, n, training);
     if (training) plan_backward(p, n);
+    if (!training && n->o.explain) plan_explain(p, n);
     p->bytes = memory_plan(p->slots, p->slot_count);
 }
 
@@ -216,6 +235,7 @@ void plan_free(struct plan *p)
     mem_free(p->slots);
     mem_free(p->activation);
     mem_free(p->note);
+    mem_free(p->explain);
 }
 
 void gradient_plan_free(struct gradient_plan *p)

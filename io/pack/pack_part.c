@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "base/pool.h"
 #include "dist/comm.h"
+#include "io/image/stored_form.h"
 #include "io/pack/merge.h"
 #include "io/pack/pack_private.h"
 #include "dist/stop.h"
@@ -65,17 +66,6 @@ void pack_verdicts_free(struct verdict *v, int count)
 
 /* ---- pictures of a part ---- */
 
-/* The weights of Pillow's convert("L"). */
-static void to_grey(struct image *image)
-{
-    size_t count = (size_t)image->height * (size_t)image->width;
-    const uint8_t *p = image->pixels;
-    if (image->channels == 1) return;
-    for (size_t i = 0; i < count; i++)
-        image->pixels[i] = (uint8_t)((19595u * p[3 * i] + 38470u * p[3 * i + 1] + 7471u * p[3 * i + 2] + 0x8000) >> 16);
-    image->channels = 1;
-}
-
 /* An image that was packed before. */
 static int take_merged(struct image *image, const struct pack_job *job, int row, struct error *err)
 {
@@ -100,12 +90,8 @@ static int decode_row(struct image *image, const struct pack_job *job, int row, 
         image_free(&whole);
         return -1;
     }
-    if (o->colour == PACK_GREY) to_grey(&whole);
+    image_store(&whole, &(struct stored_form){.size = o->size, .grey = o->colour == PACK_GREY});
     *image = whole;
-    if (o->size && (whole.height != o->size || whole.width != o->size)) {
-        image_resize(image, &whole, o->size, o->size);
-        image_free(&whole);
-    }
     look_of(job->v[row].look, image);
     return 0;
 }

@@ -25,7 +25,7 @@ static struct trial trial_open(const char *backbone, const char *backend, int sh
 {
     struct error err;
     struct trial t = {.g = graph_build(backbone, SIZE, OUTPUTS, dropout, &err), .shards = shards};
-    struct network_options options = {ops_find(backend, &err), DTYPE_F32, IMAGES / shards, IMAGES, shards, .state_floats = 0};
+    struct network_options options = {.ops = ops_find(backend, &err), .max_images = IMAGES / shards, .max_eval_images = IMAGES, .shards = shards};
     t.n = t.g ? network_open(t.g, &options, &err) : NULL;
     if (!t.n) die_error(&err);
     float *values = mem_alloc(sizeof(float) * (size_t)graph_parameter_count(t.g));

@@ -124,7 +124,7 @@ static void run_case(struct outcome *o, const char *line, const struct ops *ops,
         shards = 1;
     }
     for (int s = 0; s < shards; s++) largest = split->images[s] > largest ? split->images[s] : largest;
-    struct network_options options = {ops, o->dtype, largest, o->batch, shards, .state_floats = 0};
+    struct network_options options = {.ops = ops, .dtype = o->dtype, .max_images = largest, .max_eval_images = o->batch, .shards = shards};
     float *pixels = mem_alloc(sizeof(float) * (size_t)o->batch * 3 * (size_t)size * (size_t)size);
     o->g = graph_build(backbone, size, OUTPUTS, false, &err);
     o->n = o->g ? network_open(o->g, &options, &err) : NULL;
