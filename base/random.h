@@ -16,6 +16,7 @@ enum random_purpose { /* never renumber: results depend on it */
     RANDOM_PHANTOM = 8,
     RANDOM_TEST = 9,
     RANDOM_BOOTSTRAP = 10,
+    RANDOM_TRIAL = 11,
 };
 
 struct random { /* a plain value; copy freely */

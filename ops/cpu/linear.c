@@ -7,9 +7,13 @@
  * Computation is f32 even when x or y is bf16: at the batches of training the layer is a read of its weights (VGG-16's
  * first: 411 MB), and a bf16 copy made for each step would cost more than it saves. Only x and y, which are small, are
  * converted. Weights are stored in the order the gradient is written; oneDNN's three directions agree on it.
+ *
+ * Deterministic mode: oneDNN divides sums by the number of threads (dnnl_alone.h). There a layer is cut into slices of its
+ * outputs by its shape alone, each with primitives of one thread and weights of its own, one slice stored after the other.
  */
 #include <string.h>
 #include "base/memory.h"
+#include "ops/cpu/dnnl_alone.h"
 #include "ops/cpu/dnnl_layers.h"
 #include "ops/cpu/dnnl_shared.h"
 
@@ -21,9 +25,10 @@ struct linear_steps { /* for one image count */
 struct linear {
     struct linear_spec spec;
     int columns; /* K */
-    bool training;
-    dnnl_memory_desc_t stored;
-    size_t weight_count;
+    bool training, deterministic;
+    int slices, slice_c; /* out_c = slices * slice_c; one slice when not deterministic */
+    dnnl_memory_desc_t stored; /* of a slice */
+    size_t slice_count, weight_count; /* floats of a slice, of all */
     struct linear_steps *steps;
 };
 
@@ -39,10 +44,10 @@ static dnnl_memory_desc_t matrix_md(int rows, int columns, dnnl_format_tag_t tag
 static int forward_open(struct primitive *p, const struct linear *l, int n, struct error *err)
 {
     static const int ids[] = {DNNL_ARG_DST, DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS};
-    dnnl_memory_desc_t x = matrix_md(n, l->columns, dnnl_ab), y = matrix_md(n, l->spec.out_c, dnnl_ab), bias;
-    dnnl_memory_desc_t weights = matrix_md(l->spec.out_c, l->columns, dnnl_format_tag_any);
+    dnnl_memory_desc_t x = matrix_md(n, l->columns, dnnl_ab), y = matrix_md(n, l->slice_c, dnnl_ab), bias;
+    dnnl_memory_desc_t weights = matrix_md(l->slice_c, l->columns, dnnl_format_tag_any);
     dnnl_inner_product_desc_t d;
-    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){l->spec.out_c}, dnnl_f32, dnnl_a));
+    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){l->slice_c}, dnnl_f32, dnnl_a));
     DNNL_CHECK(dnnl_inner_product_forward_desc_init(&d, l->training ? dnnl_forward_training : dnnl_forward_inference, &x,
                                                     &weights, &bias, &y));
     dnnl_primitive_attr_t attributes = primitive_attributes(l->spec.relu);
@@ -56,10 +61,10 @@ static int backward_open(struct primitive *p, const struct linear *l, int n, boo
 {
     static const int data_ids[] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS};
     static const int weights_ids[] = {DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_BIAS};
-    dnnl_memory_desc_t x = matrix_md(n, l->columns, dnnl_ab), y = matrix_md(n, l->spec.out_c, dnnl_ab), bias;
-    dnnl_memory_desc_t weights = matrix_md(l->spec.out_c, l->columns, dnnl_format_tag_any);
+    dnnl_memory_desc_t x = matrix_md(n, l->columns, dnnl_ab), y = matrix_md(n, l->slice_c, dnnl_ab), bias;
+    dnnl_memory_desc_t weights = matrix_md(l->slice_c, l->columns, dnnl_format_tag_any);
     dnnl_inner_product_desc_t d;
-    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){l->spec.out_c}, dnnl_f32, dnnl_a));
+    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){l->slice_c}, dnnl_f32, dnnl_a));
     if (data) DNNL_CHECK(dnnl_inner_product_backward_data_desc_init(&d, &x, &weights, &y));
     else DNNL_CHECK(dnnl_inner_product_backward_weights_desc_init(&d, &x, &weights, &bias, &y));
     dnnl_primitive_attr_t attributes = primitive_attributes(false);
@@ -96,8 +101,11 @@ static void steps_close(struct linear_steps *s)
 static struct linear_steps *steps_open(struct linear *l, int n, bool choose, struct error *err)
 {
     struct linear_steps *s = NEW(struct linear_steps);
+    int threads = l->deterministic ? alone_begin() : 0;
     s->n = n;
-    if (steps_fill(s, l, choose, err) == 0) return s;
+    int status = steps_fill(s, l, choose, err);
+    if (l->deterministic) alone_end(threads);
+    if (status == 0) return s;
     steps_close(s);
     return NULL;
 }
@@ -118,19 +126,31 @@ static int channels_seen(const struct linear_spec *p)
     return p->x_layout == LAYOUT_NCHW16C ? (p->in_c + 15) / 16 * 16 : p->in_c;
 }
 
+/* VGG's wide layers are worth it; the last layer of a network is not. */
+static int slices_worth(const struct linear *l)
+{
+    enum { SLICE = 256 };
+    bool wide = l->spec.out_c % SLICE == 0 && (int64_t)l->columns * l->spec.out_c >= 1 << 20;
+    return wide ? l->spec.out_c / SLICE : 1;
+}
+
 struct linear *cpu_linear_create(const struct linear_spec *spec, int n, bool training, const struct linear *like, struct error *err)
 {
     struct linear *l = NEW(struct linear);
     l->spec = *spec;
     l->training = training;
     l->columns = channels_seen(spec) * spec->in_h * spec->in_w;
+    l->deterministic = deterministic();
+    l->slices = l->deterministic ? slices_worth(l) : 1;
+    l->slice_c = spec->out_c / l->slices;
     if (like != NULL) l->stored = like->stored;
     l->steps = steps_open(l, n, like == NULL, err);
     if (l->steps == NULL) {
         mem_free(l);
         return NULL;
     }
-    l->weight_count = dnnl_memory_desc_get_size(&l->stored) / sizeof(float);
+    l->slice_count = dnnl_memory_desc_get_size(&l->stored) / sizeof(float);
+    l->weight_count = l->slice_count * (size_t)l->slices;
     return l;
 }
 
@@ -165,8 +185,9 @@ void cpu_linear_weight_import(const struct linear *l, float *stored, const float
         for (int c = 0; c < l->spec.in_c; c++)
             for (int p = 0; p < area; p++)
                 rows[(size_t)o * l->columns + column_of(&l->spec, c, p)] = torch_order[((size_t)o * l->spec.in_c + c) * area + p];
-    dnnl_memory_desc_t plain = matrix_md(out_c, l->columns, dnnl_ab);
-    reorder_once(stored, &l->stored, rows, &plain);
+    dnnl_memory_desc_t plain = matrix_md(l->slice_c, l->columns, dnnl_ab);
+    for (int j = 0; j < l->slices; j++)
+        reorder_once(stored + (size_t)j * l->slice_count, &l->stored, rows + (size_t)j * l->slice_c * l->columns, &plain);
     mem_free(rows);
 }
 
@@ -174,8 +195,9 @@ void cpu_linear_weight_export(const struct linear *l, float *torch_order, const 
 {
     int area = l->spec.in_h * l->spec.in_w, out_c = l->spec.out_c;
     float *rows = mem_alloc((size_t)out_c * l->columns * sizeof(float));
-    dnnl_memory_desc_t plain = matrix_md(out_c, l->columns, dnnl_ab);
-    reorder_once(rows, &plain, stored, &l->stored);
+    dnnl_memory_desc_t plain = matrix_md(l->slice_c, l->columns, dnnl_ab);
+    for (int j = 0; j < l->slices; j++)
+        reorder_once(rows + (size_t)j * l->slice_c * l->columns, &plain, stored + (size_t)j * l->slice_count, &l->stored);
 #pragma omp parallel for
     for (int o = 0; o < out_c; o++)
         for (int c = 0; c < l->spec.in_c; c++)
@@ -222,6 +244,64 @@ static void check_tensors(const struct linear *l, const struct tensor *x, const 
     ASSERT(y->layout == LAYOUT_NHWC && y->dtype == s->y_dtype && y->n == x->n);
 }
 
+/* ---- by slices ---- */
+
+struct slices_run {
+    const struct linear *l;
+    const struct step *step;
+    float *out, *dbias;       /* y (n, out_c), dx of each slice (slices, n, K), or dweights */
+    const float *x, *dy, *weights, *bias;
+    int n;
+};
+
+/* Columns of slice j of a matrix (n, out_c) in one piece: themselves, when there is one slice. */
+static float *slice_of(const struct slices_run *r, const float *matrix, int j, int thread, bool read)
+{
+    size_t c = (size_t)r->l->slice_c, all = (size_t)r->l->spec.out_c;
+    if (r->l->slices == 1) return (float *)matrix;
+    float *piece = desk(thread, DESK_OPERAND, (size_t)r->n * c * sizeof(float));
+    for (size_t i = 0; read && i < (size_t)r->n; i++) memcpy(piece + i * c, matrix + i * all + (size_t)j * c, c * sizeof(float));
+    return piece;
+}
+
+static void slice_forward(void *context, int j, int thread)
+{
+    const struct slices_run *r = context;
+    size_t c = (size_t)r->l->slice_c, all = (size_t)r->l->spec.out_c;
+    float *piece = slice_of(r, r->out, j, thread, false);
+    const void *w = step_weights_alone(r->step, thread, r->weights + (size_t)j * r->l->slice_count);
+    primitive_run_alone(&r->step->run, thread, (const void *[]){piece, r->x, w, r->bias + (size_t)j * c});
+    if (r->l->slices == 1) return;
+    for (size_t i = 0; i < (size_t)r->n; i++) memcpy(r->out + i * all + (size_t)j * c, piece + i * c, c * sizeof(float));
+}
+
+static void slice_backward_data(void *context, int j, int thread)
+{
+    const struct slices_run *r = context;
+    float *dx = r->out + (size_t)j * (size_t)r->n * (size_t)r->l->columns;
+    const void *w = step_weights_alone(r->step, thread, r->weights + (size_t)j * r->l->slice_count);
+    primitive_run_alone(&r->step->run, thread, (const void *[]){dx, slice_of(r, r->dy, j, thread, true), w});
+}
+
+static void slice_backward_weights(void *context, int j, int thread)
+{
+    const struct slices_run *r = context;
+    float *dw = r->out + (size_t)j * r->l->slice_count, *db = r->dbias + (size_t)j * (size_t)r->l->slice_c;
+    bool convert = r->step->reorder.handle != NULL;
+    void *written = convert ? desk(thread, DESK_RESULT, r->step->weight_bytes) : dw;
+    primitive_run_alone(&r->step->run, thread, (const void *[]){written, r->x, slice_of(r, r->dy, j, thread, true), db});
+    if (convert) primitive_run_alone(&r->step->reorder, thread, (const void *[]){dw, written});
+}
+
+static void backward_data_slices(const struct linear *l, const struct step *step, float *dx, const float *dy, const float *weights, int n)
+{
+    size_t count = (size_t)n * (size_t)l->columns;
+    float *parts = l->slices == 1 ? dx : scratch(SCRATCH_PARTS, (size_t)l->slices * count * sizeof(float));
+    struct slices_run r = {.l = l, .step = step, .out = parts, .dy = dy, .weights = weights, .n = n};
+    side_by_side(l->slices, slice_backward_data, &r);
+    if (l->slices > 1) parts_add(dx, parts, l->slices, count, count);
+}
+
 /* ---- the three directions ---- */
 
 void cpu_linear_forward(struct linear *l, const struct tensor *y, const struct tensor *x, const float *weights,
@@ -233,7 +313,10 @@ void cpu_linear_forward(struct linear *l, const struct tensor *y, const struct t
         check_tensors(l, &x[s], &y[s]);
         const struct step *step = &steps_for(l, x[s].n)->forward;
         float *out = target_f32(&y[s], SCRATCH_Y);
-        primitive_run(&step->run, (const void *[]){out, as_f32(&x[s], SCRATCH_X), step_weights(step, &held, weights), bias});
+        const float *in = as_f32(&x[s], SCRATCH_X);
+        struct slices_run slices = {.l = l, .step = step, .out = out, .x = in, .weights = weights, .bias = bias, .n = x[s].n};
+        if (l->deterministic) side_by_side(l->slices, slice_forward, &slices);
+        else primitive_run(&step->run, (const void *[]){out, in, step_weights(step, &held, weights), bias});
         store_f32(&y[s], out);
     }
 }
@@ -247,7 +330,9 @@ void cpu_linear_backward_data(struct linear *l, const struct tensor *dx, const s
         check_tensors(l, &dx[s], &dy[s]);
         const struct step *step = &steps_for(l, dx[s].n)->backward_data;
         float *out = target_f32(&dx[s], SCRATCH_X);
-        primitive_run(&step->run, (const void *[]){out, as_f32(&dy[s], SCRATCH_Y), step_weights(step, &held, weights)});
+        const float *in = as_f32(&dy[s], SCRATCH_Y);
+        if (l->deterministic) backward_data_slices(l, step, out, in, weights, dx[s].n);
+        else primitive_run(&step->run, (const void *[]){out, in, step_weights(step, &held, weights)});
         store_f32(&dx[s], out);
     }
 }
@@ -256,9 +341,15 @@ static void weights_shard(struct linear *l, float *dweights, float *dbias, const
 {
     check_tensors(l, x, dy);
     const struct step *step = &steps_for(l, x->n)->backward_weights;
+    const float *in = as_f32(x, SCRATCH_X), *dout = as_f32(dy, SCRATCH_Y);
+    struct slices_run slices = {.l = l, .step = step, .out = dweights, .dbias = dbias, .x = in, .dy = dout, .n = x->n};
+    if (l->deterministic) {
+        side_by_side(l->slices, slice_backward_weights, &slices);
+        return;
+    }
     bool convert = step->reorder.handle != NULL;
     void *written = convert ? scratch(SCRATCH_GRADIENT, step->weight_bytes) : dweights;
-    primitive_run(&step->run, (const void *[]){written, as_f32(x, SCRATCH_X), as_f32(dy, SCRATCH_Y), dbias});
+    primitive_run(&step->run, (const void *[]){written, in, dout, dbias});
     if (convert) primitive_run(&step->reorder, (const void *[]){dweights, written});
 }
 
