@@ -287,11 +287,14 @@ void cpu_conv_backward_weights(struct conv *c, float *dweights, float *dbias, co
 void cpu_conv_describe(const struct conv *c, char *text, size_t bytes)
 {
     const struct conv_steps *s = c->steps;
-    const struct step *backward[] = {&s->backward_data, c->shape.deterministic ? &s->parts.step[0] : &s->backward_weights};
-    int used = snprintf(text, bytes, "%s", primitive_implementation(&s->forward.run));
-    for (int i = 0; i < 2 && used >= 0 && (size_t)used < bytes; i++) {
-        const char *name = backward[i]->run.handle ? primitive_implementation(&backward[i]->run) : "-";
-        if (i == 1 && c->shape.training && c->shape.own_backward_weights) name = "own";
-        used += snprintf(text + used, bytes - used, " / %s", name);
+    const struct step *steps[] = {&s->forward, &s->backward_data, c->shape.deterministic ? &s->parts.step[0] : &s->backward_weights};
+    const bool by_image[] = {s->forward_by_image, s->backward_by_image, false};
+    int used = 0;
+    for (int i = 0; i < 3 && used >= 0 && (size_t)used < bytes; i++) {
+        const char *name = steps[i]->run.handle ? primitive_implementation(&steps[i]->run) : "-";
+        if (i == 2 && c->shape.training && c->shape.own_backward_weights) name = "own";
+        used += snprintf(text + used, bytes - (size_t)used, "%s%s%s", i ? " / " : "", name, by_image[i] ? " by image" : "");
     }
+    if (c->shape.deterministic && s->parts.chunks && used >= 0 && (size_t)used < bytes)
+        snprintf(text + used, bytes - (size_t)used, " in %d x %d parts", s->parts.chunks, s->parts.slices);
 }

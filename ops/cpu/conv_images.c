@@ -54,7 +54,7 @@ void images_run(const struct step *one, int n, void *out, const void *in, const 
 
 enum { TABLE = 1 << 16 };
 struct trial_data {
-    float f32[TABLE];     /* random, and exact in bf16 */
+    float f32[TABLE];     /* random signs and sizes, exact in bf16; their sums must be rounded */
     uint16_t bf16[TABLE];
 };
 
@@ -63,41 +63,65 @@ static struct trial_data *trial_data(void)
     struct trial_data *d = NEW(struct trial_data);
     struct random r = random_stream(0, RANDOM_TRIAL, 0, 0);
     for (int i = 0; i < TABLE; i++) {
-        d->bf16[i] = bf16_from_float((float)random_range(&r, -1, 1));
+        d->bf16[i] = bf16_from_float((float)random_range(&r, -1, 1) / (float)(1 << random_below(&r, 12)));
         d->f32[i] = bf16_to_float(d->bf16[i]);
     }
     return d;
 }
 
-/* Channel c + half has channel c's values. `channels`, as oneDNN sees them, lie `width` together. */
-static void fill_activations(void *to, const struct trial_data *d, int n, int channels, int64_t pixels, int width, enum dtype dtype)
+/* Which channels of those that are summed over make pairs: `twin` is equal in both, and only in them; `sign` is the weights'. Drawn by lot:
+ * a regular order could be that of a sum in which neighbours cancel at once. (A network's first convolution has too few channels for
+ * pairs, but so many pixels that some will show what differs; depthwise ones do not sum over channels.) */
+struct pairs {
+    int *twin;
+    float *sign;
+};
+
+static struct pairs pairs_draw(const struct conv_shape *s, bool backward)
 {
-    int half = channels < 2 ? channels : channels / 2, blocks = channels / width;
+    int channels = backward ? s->out_c : s->in_c;
+    bool paired = s->spec.groups == 1 && channels >= 16;
+    struct pairs p = {NEW_ARRAY(int, channels), NEW_ARRAY(float, channels)};
+    int64_t *order = NEW_ARRAY(int64_t, channels);
+    struct random r = random_stream(0, RANDOM_TRIAL, 1, 0);
+    for (int c = 0; c < channels; c++) order[c] = c;
+    random_shuffle(&r, order, channels);
+    for (int k = 0; k < channels; k++) {
+        p.twin[order[k]] = paired ? k / 2 : k;
+        p.sign[order[k]] = !paired || k % 2 == 0 ? 1 : -1;
+    }
+    if (paired && channels % 2) p.sign[order[channels - 1]] = 0;
+    mem_free(order);
+    return p;
+}
+
+/* `channels`, as oneDNN sees them, lie `width` together. */
+static void fill_activations(void *to, const struct trial_data *d, const struct pairs *pairs, int n, int channels, int64_t pixels, int width,
+                             enum dtype dtype)
+{
+    int blocks = channels / width;
 #pragma omp parallel for
     for (int64_t k = 0; k < (int64_t)n * blocks; k++)
         for (int64_t p = 0; p < pixels; p++)
             for (int i = 0; i < width; i++) {
-                int c = (int)(k % blocks) * width + i;
-                uint64_t at = ((uint64_t)(k / blocks * pixels + p) * 7919 + (uint64_t)(c % half) * 104729) % TABLE;
+                int twin = pairs->twin[(int)(k % blocks) * width + i];
+                uint64_t at = ((uint64_t)(k / blocks * pixels + p) * 7919 + (uint64_t)twin * 104729) % TABLE;
                 int64_t e = (k * pixels + p) * width + i;
                 if (dtype == DTYPE_F32) ((float *)to)[e] = d->f32[at];
                 else ((uint16_t *)to)[e] = d->bf16[at];
             }
 }
 
-/* Weights of channel c + half of those that are summed over are the negative of channel c's. PyTorch's order. */
-static void fill_weights(float *to, const struct trial_data *d, const struct conv_shape *s, bool backward)
+/* In PyTorch's order. */
+static void fill_weights(float *to, const struct trial_data *d, const struct pairs *pairs, const struct conv_shape *s, bool backward)
 {
-    int in_c = s->spec.groups > 1 ? 1 : s->in_c, area = s->spec.kernel * s->spec.kernel, summed = backward ? s->out_c : in_c;
-    bool pairs = s->spec.groups == 1 && summed > 1;
-    int half = pairs ? summed / 2 : summed;
+    int in_c = s->spec.groups > 1 ? 1 : s->in_c, area = s->spec.kernel * s->spec.kernel;
     for (int o = 0; o < s->out_c; o++)
         for (int i = 0; i < in_c; i++)
             for (int k = 0; k < area; k++) {
-                int c = backward && pairs ? o : i, other = backward && pairs ? i : o;
-                uint64_t at = ((uint64_t)(c % half) * 31337 + (uint64_t)other * 611953 + (uint64_t)k * 2221) % TABLE;
-                float sign = c < half ? 1 : c < 2 * half ? -1 : 0;
-                *to++ = sign * d->f32[at];
+                int summed = backward || s->spec.groups > 1 ? o : i, other = backward ? i : o;
+                uint64_t at = ((uint64_t)pairs->twin[summed] * 31337 + (uint64_t)other * 611953 + (uint64_t)k * 2221) % TABLE;
+                *to++ = pairs->sign[summed] * d->f32[at];
             }
 }
 
@@ -130,15 +154,16 @@ static bool trial(const struct conv_shape *s, int n, bool backward, const struct
     float *plain = mem_alloc((size_t)s->out_c * in_c * area * sizeof(float)), *stored = mem_alloc(dnnl_memory_desc_get_size(&s->stored));
     float *bias = mem_zero((size_t)s->out_c * sizeof(float));
     dnnl_memory_desc_t plain_md = conv_weight_md(s, dnnl_f32, false);
-    fill_weights(plain, d, s, backward);
+    struct pairs pairs = pairs_draw(s, backward);
+    fill_weights(plain, d, &pairs, s, backward);
     reorder_once(stored, &s->stored, plain, &plain_md);
     void *in = mem_alloc((size_t)n * argument_bytes(one, 1)), *out = mem_alloc((size_t)n * argument_bytes(one, 0));
-    fill_activations(in, d, n, channels, pixels, width, s->spec.dtype);
+    fill_activations(in, d, &pairs, n, channels, pixels, width, s->spec.dtype);
     void *for_whole = weights_for(whole, stored), *for_one = weights_for(one, stored);
     primitive_run(&whole->run, (const void *[]){out, in, for_whole, bias});
     struct images m = images_make(one, out, in, for_one, bias);
     side_by_side(n, image_compare, &m);
-    void *all[] = {d, plain, stored, bias, in, out, for_whole, for_one};
+    void *all[] = {d, pairs.twin, pairs.sign, plain, stored, bias, in, out, for_whole, for_one};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
     return m.differ == 0;
 }

@@ -14,7 +14,7 @@
 
 enum {
     PARTS = 32,               /* of a shard, at most: enough to keep many threads busy */
-    SLICE_CHANNELS = 64,      /* of a part, at least: oneDNN's kernels take some blocks of 16 at a time */
+    SLICE_CHANNELS = 64,      /* of a part, at least, and of a 1x1 convolution: oneDNN takes some blocks of 16 at a time; else half */
     WEIGHTS_CACHED = 1 << 16, /* gradients up to this size are added in the second cache, bigger ones in memory: */
     PIXELS_CACHED = 256,      /* so many output pixels of a part make that a few per cent of its work, */
     PIXELS_BIG = 2048,        /* and so many here */
@@ -32,7 +32,7 @@ static int chunks_worth(const struct conv_shape *s, int n)
 
 static int slices_worth(const struct conv_shape *s, int chunks)
 {
-    int slices = PARTS / chunks, least = SLICE_CHANNELS;
+    int slices = PARTS / chunks, least = s->spec.kernel == 1 ? SLICE_CHANNELS : SLICE_CHANNELS / 2;
     if (s->spec.out_c != s->out_c || s->out_c % 16) return 1;
     while (slices > 1 && (s->out_c % (16 * slices) || s->out_c / slices < least)) slices--;
     return slices < 1 ? 1 : slices;
