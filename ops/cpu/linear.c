@@ -7,30 +7,12 @@
  * Computation is f32 even when x or y is bf16: at the batches of training the layer is a read of its weights (VGG-16's
  * first: 411 MB), and a bf16 copy made for each step would cost more than it saves. Only x and y, which are small, are
  * converted. Weights are stored in the order the gradient is written; oneDNN's three directions agree on it.
- *
- * Deterministic mode: oneDNN divides sums by the number of threads (dnnl_alone.h). There a layer is cut into slices of its
- * outputs by its shape alone, each with primitives of one thread and weights of its own, one slice stored after the other.
+ * In deterministic mode a layer consists of slices, see linear_slices.h.
  */
 #include <string.h>
 #include "base/memory.h"
-#include "ops/cpu/dnnl_alone.h"
 #include "ops/cpu/dnnl_layers.h"
-#include "ops/cpu/dnnl_shared.h"
-
-struct linear_steps { /* for one image count */
-    int n;
-    struct step forward, backward_data, backward_weights;
-    struct linear_steps *next;
-};
-struct linear {
-    struct linear_spec spec;
-    int columns; /* K */
-    bool training, deterministic;
-    int slices, slice_c; /* out_c = slices * slice_c; one slice when not deterministic */
-    dnnl_memory_desc_t stored; /* of a slice */
-    size_t slice_count, weight_count; /* floats of a slice, of all */
-    struct linear_steps *steps;
-};
+#include "ops/cpu/linear_slices.h"
 
 /* ---- primitives ---- */
 
@@ -126,14 +108,6 @@ static int channels_seen(const struct linear_spec *p)
     return p->x_layout == LAYOUT_NCHW16C ? (p->in_c + 15) / 16 * 16 : p->in_c;
 }
 
-/* VGG's wide layers are worth it; the last layer of a network is not. */
-static int slices_worth(const struct linear *l)
-{
-    enum { SLICE = 256 };
-    bool wide = l->spec.out_c % SLICE == 0 && (int64_t)l->columns * l->spec.out_c >= 1 << 20;
-    return wide ? l->spec.out_c / SLICE : 1;
-}
-
 struct linear *cpu_linear_create(const struct linear_spec *spec, int n, bool training, const struct linear *like, struct error *err)
 {
     struct linear *l = NEW(struct linear);
@@ -141,7 +115,7 @@ struct linear *cpu_linear_create(const struct linear_spec *spec, int n, bool tra
     l->training = training;
     l->columns = channels_seen(spec) * spec->in_h * spec->in_w;
     l->deterministic = deterministic();
-    l->slices = l->deterministic ? slices_worth(l) : 1;
+    l->slices = l->deterministic ? linear_slices_worth(l) : 1;
     l->slice_c = spec->out_c / l->slices;
     if (like != NULL) l->stored = like->stored;
     l->steps = steps_open(l, n, like == NULL, err);
@@ -244,64 +218,6 @@ static void check_tensors(const struct linear *l, const struct tensor *x, const 
     ASSERT(y->layout == LAYOUT_NHWC && y->dtype == s->y_dtype && y->n == x->n);
 }
 
-/* ---- by slices ---- */
-
-struct slices_run {
-    const struct linear *l;
-    const struct step *step;
-    float *out, *dbias;       /* y (n, out_c), dx of each slice (slices, n, K), or dweights */
-    const float *x, *dy, *weights, *bias;
-    int n;
-};
-
-/* Columns of slice j of a matrix (n, out_c) in one piece: themselves, when there is one slice. */
-static float *slice_of(const struct slices_run *r, const float *matrix, int j, int thread, bool read)
-{
-    size_t c = (size_t)r->l->slice_c, all = (size_t)r->l->spec.out_c;
-    if (r->l->slices == 1) return (float *)matrix;
-    float *piece = desk(thread, DESK_OPERAND, (size_t)r->n * c * sizeof(float));
-    for (size_t i = 0; read && i < (size_t)r->n; i++) memcpy(piece + i * c, matrix + i * all + (size_t)j * c, c * sizeof(float));
-    return piece;
-}
-
-static void slice_forward(void *context, int j, int thread)
-{
-    const struct slices_run *r = context;
-    size_t c = (size_t)r->l->slice_c, all = (size_t)r->l->spec.out_c;
-    float *piece = slice_of(r, r->out, j, thread, false);
-    const void *w = step_weights_alone(r->step, thread, r->weights + (size_t)j * r->l->slice_count);
-    primitive_run_alone(&r->step->run, thread, (const void *[]){piece, r->x, w, r->bias + (size_t)j * c});
-    if (r->l->slices == 1) return;
-    for (size_t i = 0; i < (size_t)r->n; i++) memcpy(r->out + i * all + (size_t)j * c, piece + i * c, c * sizeof(float));
-}
-
-static void slice_backward_data(void *context, int j, int thread)
-{
-    const struct slices_run *r = context;
-    float *dx = r->out + (size_t)j * (size_t)r->n * (size_t)r->l->columns;
-    const void *w = step_weights_alone(r->step, thread, r->weights + (size_t)j * r->l->slice_count);
-    primitive_run_alone(&r->step->run, thread, (const void *[]){dx, slice_of(r, r->dy, j, thread, true), w});
-}
-
-static void slice_backward_weights(void *context, int j, int thread)
-{
-    const struct slices_run *r = context;
-    float *dw = r->out + (size_t)j * r->l->slice_count, *db = r->dbias + (size_t)j * (size_t)r->l->slice_c;
-    bool convert = r->step->reorder.handle != NULL;
-    void *written = convert ? desk(thread, DESK_RESULT, r->step->weight_bytes) : dw;
-    primitive_run_alone(&r->step->run, thread, (const void *[]){written, r->x, slice_of(r, r->dy, j, thread, true), db});
-    if (convert) primitive_run_alone(&r->step->reorder, thread, (const void *[]){dw, written});
-}
-
-static void backward_data_slices(const struct linear *l, const struct step *step, float *dx, const float *dy, const float *weights, int n)
-{
-    size_t count = (size_t)n * (size_t)l->columns;
-    float *parts = l->slices == 1 ? dx : scratch(SCRATCH_PARTS, (size_t)l->slices * count * sizeof(float));
-    struct slices_run r = {.l = l, .step = step, .out = parts, .dy = dy, .weights = weights, .n = n};
-    side_by_side(l->slices, slice_backward_data, &r);
-    if (l->slices > 1) parts_add(dx, parts, l->slices, count, count);
-}
-
 /* ---- the three directions ---- */
 
 void cpu_linear_forward(struct linear *l, const struct tensor *y, const struct tensor *x, const float *weights,
@@ -314,8 +230,7 @@ void cpu_linear_forward(struct linear *l, const struct tensor *y, const struct t
         const struct step *step = &steps_for(l, x[s].n)->forward;
         float *out = target_f32(&y[s], SCRATCH_Y);
         const float *in = as_f32(&x[s], SCRATCH_X);
-        struct slices_run slices = {.l = l, .step = step, .out = out, .x = in, .weights = weights, .bias = bias, .n = x[s].n};
-        if (l->deterministic) side_by_side(l->slices, slice_forward, &slices);
+        if (l->deterministic) slices_forward(l, step, out, in, weights, bias, x[s].n);
         else primitive_run(&step->run, (const void *[]){out, in, step_weights(step, &held, weights), bias});
         store_f32(&y[s], out);
     }
@@ -331,7 +246,7 @@ void cpu_linear_backward_data(struct linear *l, const struct tensor *dx, const s
         const struct step *step = &steps_for(l, dx[s].n)->backward_data;
         float *out = target_f32(&dx[s], SCRATCH_X);
         const float *in = as_f32(&dy[s], SCRATCH_Y);
-        if (l->deterministic) backward_data_slices(l, step, out, in, weights, dx[s].n);
+        if (l->deterministic) slices_backward_data(l, step, out, in, weights, dx[s].n);
         else primitive_run(&step->run, (const void *[]){out, in, step_weights(step, &held, weights)});
         store_f32(&dx[s], out);
     }
@@ -342,9 +257,8 @@ static void weights_shard(struct linear *l, float *dweights, float *dbias, const
     check_tensors(l, x, dy);
     const struct step *step = &steps_for(l, x->n)->backward_weights;
     const float *in = as_f32(x, SCRATCH_X), *dout = as_f32(dy, SCRATCH_Y);
-    struct slices_run slices = {.l = l, .step = step, .out = dweights, .dbias = dbias, .x = in, .dy = dout, .n = x->n};
     if (l->deterministic) {
-        side_by_side(l->slices, slice_backward_weights, &slices);
+        slices_backward_weights(l, step, dweights, dbias, in, dout, x->n);
         return;
     }
     bool convert = step->reorder.handle != NULL;
