@@ -17,6 +17,7 @@ enum random_purpose { /* never renumber: results depend on it */
     RANDOM_TEST = 9,
     RANDOM_BOOTSTRAP = 10,
     RANDOM_EXPLAIN = 11, /* a = image, b = 0: order of equal pixels, 1: a map without meaning */
+    RANDOM_TRIAL = 12,
 };
 
 struct random { /* a plain value; copy freely */

@@ -172,6 +172,7 @@ const struct setting_row settings_table[] = {
     {"bench.precision", CHOICE, "fp32", 0, 0, "fp32|bf16", "type of activations and of the weights used in a step"},
     {"bench.backend", CHOICE, "cpu", 0, 0, "cpu|cuda|ref", "what computes: the CPU, a GPU, or the plain loops that define the operations"},
     {"bench.threads", INT, "0", 0, 4096, 0, "compute threads; 0 = all cores"},
+    {"bench.deterministic", BOOL, "false", 0, 0, 0, "compute as train.deterministic does: the same bits on any number of threads"},
     {"bench.size", INT, "224", 32, 1024, 0, "pixels a side of the network's input"},
     {"bench.kinds", BOOL, "false", 0, 0, 0, "GPU: queue and wait for each layer instead of recording the step, and tell the time of each kind"},
     {"bench.json", BOOL, "false", 0, 0, 0, "print JSON"},

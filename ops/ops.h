@@ -6,7 +6,8 @@
  * gradients are summed over the shards as a balanced binary tree in shard order, ((0+1)+(2+3)), with `shards` a power of
  * two in deterministic runs (any number is fine otherwise: the tree over [0,s) splits at the largest power of two < s).
  * Functions without `shards` work on one tensor. An operation's result for a shard depends on that shard's images alone,
- * bit for bit, given the thread count: never on the other shards, on which shard it is, or on memory addresses.
+ * bit for bit, given the thread count: never on the other shards, on which shard it is, or on memory addresses. When tuned
+ * as deterministic, not on the thread count either.
  *
  * Activations have dtype f32 or bf16 and the layout that `layout(dtype)` names; (N, C) matrices (h = w = 1) that linear
  * layers write are LAYOUT_NHWC, and logits are f32. Parameters and their gradients are always f32; sums are double.
@@ -53,10 +54,11 @@ struct norm_memory { /* of one normalisation: c values each */
     const float *gamma, *beta;
 };
 
-struct ops_tuning { /* of the accelerator; nothing for ref and cpu */
+struct ops_tuning {
     int candidates; /* implementations of a convolution to choose from by the clock; 1: the library's first choice, the same each time */
     bool tf32;      /* f32 products with 10 bits of mantissa */
     double limit_s; /* a wait for the accelerator that takes longer ends the program; 0: none does */
+    bool deterministic; /* cpu: results do not depend on the number of threads; candidates, tf32: cuda */
 };
 
 struct recording; /* backend's own: what `replay` has kept */
@@ -71,7 +73,7 @@ struct ops {
     int (*attach)(int device, struct error *err);
     int (*device)(void);   /* its number, as CUDA counts; 0 for the host */
     void *(*stream)(void); /* what is queued here is queued on this cudaStream_t; NULL for the host */
-    void (*tune)(const struct ops_tuning *tuning); /* before the first handle is made; without it {1, false} */
+    void (*tune)(const struct ops_tuning *tuning); /* before the first handle is made; without it {1, false, false} */
     /* What computes, in a line: "NVIDIA H200, compute capability 9.0, ..."; "" for the host. After attach. */
     void (*describe)(char *text, size_t bytes);
     enum layout (*layout)(enum dtype dtype);

@@ -229,7 +229,9 @@ static int run(struct settings *s, struct error *err)
         b.room = b.ops->room();
         b.threads = threads_of_rank((int)settings_int(s, "bench.threads"), 1);
         omp_set_num_threads(b.threads);
-        b.ops->tune(&(struct ops_tuning){(int)settings_int(s, "gpu.tune"), settings_bool(s, "gpu.tf32"), LIMIT_S});
+        bool deterministic = settings_bool(s, "bench.deterministic");
+        b.ops->tune(&(struct ops_tuning){.candidates = deterministic ? 1 : (int)settings_int(s, "gpu.tune"), .tf32 = settings_bool(s, "gpu.tf32"),
+                                         .limit_s = LIMIT_S, .deterministic = deterministic});
         b.ops->open(b.threads);
         rc = measure(&b, backbone_names[i], err);
         close_bench(&b);

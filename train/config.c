@@ -111,8 +111,8 @@ int train_config_read(struct train_config *c, const struct settings *s, struct e
     read_augment(c, s);
     c->ops = ops_find(settings_string(s, "train.backend"), err);
     if (!c->ops) return -1;
-    c->tuning = (struct ops_tuning){c->deterministic ? 1 : (int)settings_int(s, "gpu.tune"), settings_bool(s, "gpu.tf32"),
-                                    settings_float(s, "dist.timeout_s")};
+    c->tuning = (struct ops_tuning){.candidates = c->deterministic ? 1 : (int)settings_int(s, "gpu.tune"), .tf32 = settings_bool(s, "gpu.tf32"),
+                                    .limit_s = settings_float(s, "dist.timeout_s"), .deterministic = c->deterministic};
     c->dtype = !strcmp(settings_string(s, "train.precision"), "bf16") ? DTYPE_BF16 : DTYPE_F32;
     c->comm_kind = settings_string(s, "dist.backend");
     c->sync_bn = settings_bool(s, "dist.sync_bn");

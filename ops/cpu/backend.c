@@ -1,6 +1,7 @@
 /* backend.c - the table of ops_cpu(): oneDNN for convolution and linear layers, own kernels for the rest. */
 #include <omp.h>
 #include "ops/cpu/cpu.h"
+#include "ops/cpu/dnnl_alone.h"
 #include "ops/cpu/dnnl_layers.h"
 #include "ops/cpu/dnnl_shared.h"
 
@@ -21,6 +22,8 @@ static void backend_open(int threads)
     if (threads > 0) omp_set_num_threads(threads);
     onednn_engine();
 }
+
+static void tune(const struct ops_tuning *tuning) { deterministic_set(tuning->deterministic); }
 
 static bool isa_has(dnnl_cpu_isa_t isa)
 {
@@ -58,6 +61,7 @@ static void put_together(struct ops *t)
     *t = kernels_pick()->ops;
     t->name = "cpu";
     t->open = backend_open;
+    t->tune = tune;
     t->layout = layout;
     t->input_layout = input_layout;
     t->has = has;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include "base/memory.h"
 #include "ops/cpu/conv_primitives.h"
+#include "ops/cpu/dnnl_alone.h"
 #include "ops/cpu/dnnl_amx.h"
 #include "ops/cpu/dnnl_layers.h"
 
@@ -19,6 +20,7 @@ struct conv {
     struct conv_shape shape;
     const struct kernels *kernels;
     struct conv_steps *steps; /* one for each image count seen, the usual one first */
+    struct conv_steps *one;   /* deterministic mode: of one image, for one thread */
     size_t weight_count;
 };
 
@@ -35,10 +37,29 @@ static void shape_fill(struct conv_shape *s, const struct conv_spec *spec, bool 
     s->out_h = conv_out_size(spec->in_h, spec->kernel, spec->stride, spec->padding);
     s->out_w = conv_out_size(spec->in_w, spec->kernel, spec->stride, spec->padding);
     bool onednn_fast = spec->dtype == DTYPE_F32 && spec->kernel == 3 && s->x_layout == LAYOUT_NCHW16C;
-    s->own_backward_weights = spec->groups > 1 && !onednn_fast;
+    s->deterministic = deterministic();
+    s->own_backward_weights = spec->groups > 1 && (!onednn_fast || s->deterministic);
     s->pointwise = spec->kernel == 1 && spec->padding == 0 && spec->groups == 1 && !spec->bias && spec->dtype == DTYPE_BF16 &&
                    s->x_layout == LAYOUT_NHWC && s->y_layout == LAYOUT_NHWC && amx_usable();
     s->thinned = s->pointwise && spec->stride > 1;
+}
+
+/* The primitives for n images. */
+static struct conv_steps *steps_make(struct conv *c, int n, struct error *err)
+{
+    struct conv_steps *steps = conv_steps_open(&c->shape, n, false, err);
+    if (steps != NULL && c->shape.deterministic) images_judge(steps, c->one, &c->shape);
+    return steps;
+}
+
+/* In deterministic mode nothing that is chosen here may depend on the number of threads, as oneDNN's answers do. */
+static int stored_choose(struct conv *c, int n, struct error *err)
+{
+    int threads = c->shape.deterministic ? alone_begin() : 0;
+    int status = conv_stored_choose(&c->shape, n, err);
+    if (!c->shape.deterministic) return status;
+    alone_end(threads);
+    return status;
 }
 
 struct conv *cpu_conv_create(const struct conv_spec *spec, int n, bool training, const struct conv *like, struct error *err)
@@ -52,8 +73,9 @@ struct conv *cpu_conv_create(const struct conv_spec *spec, int n, bool training,
     shape_fill(&c->shape, spec, training);
     int status = 0;
     if (like != NULL) c->shape.stored = like->shape.stored;
-    else status = conv_stored_choose(&c->shape, n, err);
-    if (status == 0) c->steps = conv_steps_open(&c->shape, n, err);
+    else status = stored_choose(c, n, err);
+    if (status == 0 && c->shape.deterministic && (c->one = conv_steps_open(&c->shape, 1, true, err)) == NULL) status = -1;
+    if (status == 0) c->steps = steps_make(c, n, err);
     c->weight_count = status == 0 ? dnnl_memory_desc_get_size(&c->shape.stored) / sizeof(float) : 0;
     if (c->steps != NULL) return c;
     cpu_conv_close(c);
@@ -68,6 +90,7 @@ void cpu_conv_close(struct conv *c)
         conv_steps_close(c->steps);
         c->steps = next;
     }
+    conv_steps_close(c->one);
     mem_free(c);
 }
 
@@ -76,7 +99,7 @@ static const struct conv_steps *steps_for(struct conv *c, int n)
     struct conv_steps **end = &c->steps;
     while (*end != NULL && (*end)->n != n) end = &(*end)->next;
     struct error err;
-    if (*end == NULL && (*end = conv_steps_open(&c->shape, n, &err)) == NULL) die_error(&err);
+    if (*end == NULL && (*end = steps_make(c, n, &err)) == NULL) die_error(&err);
     return *end;
 }
 
@@ -175,9 +198,12 @@ void cpu_conv_forward(struct conv *c, const struct tensor *y, const struct tenso
     for (int s = 0; s < shards; s++) {
         if (x[s].n == 0) continue;
         check_tensors(c, &x[s], &y[s]);
-        const struct step *step = &steps_for(c, x[s].n)->forward;
+        const struct conv_steps *steps = steps_for(c, x[s].n);
+        const struct step *step = steps->forward_by_image ? &c->one->forward : &steps->forward;
+        const void *w = step_weights(step, &held, weights);
         struct tensor out = is_slice(&y[s]) ? dense_twin(&y[s], SCRATCH_Y) : y[s];
-        primitive_run(&step->run, (const void *[]){out.data, x[s].data, step_weights(step, &held, weights), bias});
+        if (steps->forward_by_image) images_run(step, x[s].n, out.data, x[s].data, w, bias);
+        else primitive_run(&step->run, (const void *[]){out.data, x[s].data, w, bias});
         if (is_slice(&y[s])) c->kernels->copy(&y[s], &out);
     }
 }
@@ -188,11 +214,14 @@ void cpu_conv_backward_data(struct conv *c, const struct tensor *dx, const struc
     for (int s = 0; s < shards; s++) {
         if (dx[s].n == 0) continue;
         check_tensors(c, &dx[s], &dy[s]);
-        const struct step *step = &steps_for(c, dx[s].n)->backward_data;
+        const struct conv_steps *steps = steps_for(c, dx[s].n);
+        const struct step *step = steps->backward_by_image ? &c->one->backward_data : &steps->backward_data;
         ASSERT(step->run.handle != NULL);
+        const void *w = step_weights(step, &held, weights);
         struct tensor dout = dense_of(c, &dy[s], SCRATCH_Y);
         struct tensor out = c->shape.thinned ? thin_twin(c, &dx[s]) : dx[s];
-        primitive_run(&step->run, (const void *[]){out.data, dout.data, step_weights(step, &held, weights)});
+        if (steps->backward_by_image) images_run(step, dx[s].n, out.data, dout.data, w, NULL);
+        else primitive_run(&step->run, (const void *[]){out.data, dout.data, w});
         if (c->shape.thinned) pixels_spread(&dx[s], &out, c->shape.spec.stride);
     }
 }
@@ -211,16 +240,22 @@ static void depthwise_shard(struct conv *c, float *dweights, float *dbias, const
 static void weights_shard(struct conv *c, float *dweights, float *dbias, const struct tensor *x, const struct tensor *dy)
 {
     check_tensors(c, x, dy);
-    struct tensor dout = dense_of(c, dy, SCRATCH_Y);
     if (c->shape.own_backward_weights) {
-        depthwise_shard(c, dweights, dbias, x, &dout);
+        struct tensor dense = dense_of(c, dy, SCRATCH_Y);
+        depthwise_shard(c, dweights, dbias, x, &dense);
         return;
     }
-    const struct step *step = &steps_for(c, x->n)->backward_weights;
-    bool convert = step->reorder.handle != NULL;
-    void *written = convert ? scratch(SCRATCH_GRADIENT, step->weight_bytes) : dweights;
     struct tensor seen = c->shape.thinned ? thin_twin(c, x) : *x;
     if (c->shape.thinned) pixels_thin(&seen, x, c->shape.spec.stride);
+    const struct conv_steps *steps = steps_for(c, x->n);
+    if (c->shape.deterministic) {
+        weight_parts_run(&steps->parts, &c->shape, c->kernels, dweights, dbias, &seen, dy);
+        return;
+    }
+    struct tensor dout = dense_of(c, dy, SCRATCH_Y);
+    const struct step *step = &steps->backward_weights;
+    bool convert = step->reorder.handle != NULL;
+    void *written = convert ? scratch(SCRATCH_GRADIENT, step->weight_bytes) : dweights;
     primitive_run(&step->run, (const void *[]){written, seen.data, dout.data, dbias});
     if (convert) primitive_run(&step->reorder, (const void *[]){dweights, written});
 }
@@ -252,11 +287,14 @@ void cpu_conv_backward_weights(struct conv *c, float *dweights, float *dbias, co
 void cpu_conv_describe(const struct conv *c, char *text, size_t bytes)
 {
     const struct conv_steps *s = c->steps;
-    const struct step *backward[] = {&s->backward_data, &s->backward_weights};
-    int used = snprintf(text, bytes, "%s", primitive_implementation(&s->forward.run));
-    for (int i = 0; i < 2 && used >= 0 && (size_t)used < bytes; i++) {
-        const char *name = backward[i]->run.handle ? primitive_implementation(&backward[i]->run) : "-";
-        if (i == 1 && c->shape.training && c->shape.own_backward_weights) name = "own";
-        used += snprintf(text + used, bytes - used, " / %s", name);
+    const struct step *steps[] = {&s->forward, &s->backward_data, c->shape.deterministic ? &s->parts.step[0] : &s->backward_weights};
+    const bool by_image[] = {s->forward_by_image, s->backward_by_image, false};
+    int used = 0;
+    for (int i = 0; i < 3 && used >= 0 && (size_t)used < bytes; i++) {
+        const char *name = steps[i]->run.handle ? primitive_implementation(&steps[i]->run) : "-";
+        if (i == 2 && c->shape.training && c->shape.own_backward_weights) name = "own";
+        used += snprintf(text + used, bytes - (size_t)used, "%s%s%s", i ? " / " : "", name, by_image[i] ? " by image" : "");
     }
+    if (c->shape.deterministic && s->parts.chunks && used >= 0 && (size_t)used < bytes)
+        snprintf(text + used, bytes - (size_t)used, " in %d x %d parts", s->parts.chunks, s->parts.slices);
 }

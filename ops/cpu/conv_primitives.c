@@ -2,6 +2,7 @@
 #include "ops/cpu/conv_primitives.h"
 #include <string.h>
 #include "base/memory.h"
+#include "ops/cpu/dnnl_alone.h"
 
 static dnnl_data_type_t data_type(enum dtype d) { return d == DTYPE_F32 ? dnnl_f32 : dnnl_bf16; }
 
@@ -131,7 +132,19 @@ static int backward_data_thinned_open(struct primitive *p, const struct conv_sha
     return status;
 }
 
-static int conv_steps_fill(struct conv_steps *c, const struct conv_shape *s, struct error *err)
+int conv_gradient_open(struct primitive *p, const struct conv_shape *s, int n, struct error *err)
+{
+    struct conv_mds m;
+    struct primitive forward = {0}; /* a hint, as above */
+    if (s->pointwise) return pointwise_gradient_open(p, s, n, err);
+    conv_mds_fill(&m, s, n, false);
+    int status = forward_open(&forward, s, &m, err);
+    if (status == 0) status = backward_weights_open(p, &m, &forward, err);
+    primitive_close(&forward);
+    return status;
+}
+
+static int conv_steps_fill(struct conv_steps *c, const struct conv_shape *s, bool alone, struct error *err)
 {
     struct conv_mds m;
     conv_mds_fill(&m, s, c->n, false);
@@ -143,7 +156,8 @@ static int conv_steps_fill(struct conv_steps *c, const struct conv_shape *s, str
         if (status < 0) return -1;
         if (step_finish(&c->backward_data, DNNL_ARG_WEIGHTS, &s->stored, err) < 0) return -1;
     }
-    if (s->training && !s->own_backward_weights) {
+    if (s->training && !s->own_backward_weights && !alone) {
+        if (s->deterministic) return weight_parts_open(&c->parts, s, c->n, err);
         if (s->pointwise) return pointwise_gradient_open(&c->backward_weights.run, s, c->n, err);
         if (backward_weights_open(&c->backward_weights.run, &m, &c->forward.run, err) < 0) return -1;
         if (step_finish(&c->backward_weights, DNNL_ARG_DIFF_WEIGHTS, &s->stored, err) < 0) return -1;
@@ -151,11 +165,14 @@ static int conv_steps_fill(struct conv_steps *c, const struct conv_shape *s, str
     return 0;
 }
 
-struct conv_steps *conv_steps_open(const struct conv_shape *s, int n, struct error *err)
+struct conv_steps *conv_steps_open(const struct conv_shape *s, int n, bool alone, struct error *err)
 {
     struct conv_steps *c = NEW(struct conv_steps);
+    int threads = alone ? alone_begin() : 0;
     c->n = n;
-    if (conv_steps_fill(c, s, err) == 0) return c;
+    int status = conv_steps_fill(c, s, alone, err);
+    if (alone) alone_end(threads);
+    if (status == 0) return c;
     conv_steps_close(c);
     return NULL;
 }
@@ -166,5 +183,6 @@ void conv_steps_close(struct conv_steps *c)
     step_close(&c->forward);
     step_close(&c->backward_data);
     step_close(&c->backward_weights);
+    weight_parts_close(&c->parts);
     mem_free(c);
 }

@@ -60,6 +60,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
     sigaction(number, &before, NULL);
 }
 
+bool amx_needs_help(void) { return hidden; }
+
 void amx_enter(void)
 {
     if (!hidden) return;
@@ -87,6 +89,7 @@ void amx_prepare(void)
 }
 #else
 void amx_prepare(void) {}
+bool amx_needs_help(void) { return false; }
 void amx_enter(void) {}
 void amx_leave(void) {}
 #endif

@@ -20,6 +20,7 @@ void amx_prepare(void);
 bool amx_usable(void);
 /* Around calls of oneDNN that may read CPUID: compiling a primitive, running one that uses AMX. Not nested, and one
  * thread at a time. Nothing happens on machines that need no help. */
+bool amx_needs_help(void);
 void amx_enter(void);
 void amx_leave(void);
 #endif

@@ -23,6 +23,7 @@ enum scratch {
     SCRATCH_GRADIENT,   /* a weight gradient in the order a primitive writes */
     SCRATCH_X, SCRATCH_Y, /* dense twins of slices, f32 twins of bf16 */
     SCRATCH_BIAS,
+    SCRATCH_PARTS,      /* in deterministic mode: parts of a sum, see dnnl_alone.h */
     SCRATCH_SUMS,       /* partial sums over shards; one more slot for each level of the tree */
     SCRATCH_SUMS_LEVELS = 2 * 16,
     SCRATCH_COUNT = SCRATCH_SUMS + SCRATCH_SUMS_LEVELS

@@ -7,25 +7,12 @@
  * Computation is f32 even when x or y is bf16: at the batches of training the layer is a read of its weights (VGG-16's
  * first: 411 MB), and a bf16 copy made for each step would cost more than it saves. Only x and y, which are small, are
  * converted. Weights are stored in the order the gradient is written; oneDNN's three directions agree on it.
+ * In deterministic mode a layer consists of slices, see linear_slices.h.
  */
 #include <string.h>
 #include "base/memory.h"
 #include "ops/cpu/dnnl_layers.h"
-#include "ops/cpu/dnnl_shared.h"
-
-struct linear_steps { /* for one image count */
-    int n;
-    struct step forward, backward_data, backward_weights;
-    struct linear_steps *next;
-};
-struct linear {
-    struct linear_spec spec;
-    int columns; /* K */
-    bool training;
-    dnnl_memory_desc_t stored;
-    size_t weight_count;
-    struct linear_steps *steps;
-};
+#include "ops/cpu/linear_slices.h"
 
 /* ---- primitives ---- */
 
@@ -39,10 +26,10 @@ static dnnl_memory_desc_t matrix_md(int rows, int columns, dnnl_format_tag_t tag
 static int forward_open(struct primitive *p, const struct linear *l, int n, struct error *err)
 {
     static const int ids[] = {DNNL_ARG_DST, DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS};
-    dnnl_memory_desc_t x = matrix_md(n, l->columns, dnnl_ab), y = matrix_md(n, l->spec.out_c, dnnl_ab), bias;
-    dnnl_memory_desc_t weights = matrix_md(l->spec.out_c, l->columns, dnnl_format_tag_any);
+    dnnl_memory_desc_t x = matrix_md(n, l->columns, dnnl_ab), y = matrix_md(n, l->slice_c, dnnl_ab), bias;
+    dnnl_memory_desc_t weights = matrix_md(l->slice_c, l->columns, dnnl_format_tag_any);
     dnnl_inner_product_desc_t d;
-    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){l->spec.out_c}, dnnl_f32, dnnl_a));
+    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){l->slice_c}, dnnl_f32, dnnl_a));
     DNNL_CHECK(dnnl_inner_product_forward_desc_init(&d, l->training ? dnnl_forward_training : dnnl_forward_inference, &x,
                                                     &weights, &bias, &y));
     dnnl_primitive_attr_t attributes = primitive_attributes(l->spec.relu);
@@ -56,10 +43,10 @@ static int backward_open(struct primitive *p, const struct linear *l, int n, boo
 {
     static const int data_ids[] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS};
     static const int weights_ids[] = {DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_BIAS};
-    dnnl_memory_desc_t x = matrix_md(n, l->columns, dnnl_ab), y = matrix_md(n, l->spec.out_c, dnnl_ab), bias;
-    dnnl_memory_desc_t weights = matrix_md(l->spec.out_c, l->columns, dnnl_format_tag_any);
+    dnnl_memory_desc_t x = matrix_md(n, l->columns, dnnl_ab), y = matrix_md(n, l->slice_c, dnnl_ab), bias;
+    dnnl_memory_desc_t weights = matrix_md(l->slice_c, l->columns, dnnl_format_tag_any);
     dnnl_inner_product_desc_t d;
-    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){l->spec.out_c}, dnnl_f32, dnnl_a));
+    DNNL_CHECK(dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){l->slice_c}, dnnl_f32, dnnl_a));
     if (data) DNNL_CHECK(dnnl_inner_product_backward_data_desc_init(&d, &x, &weights, &y));
     else DNNL_CHECK(dnnl_inner_product_backward_weights_desc_init(&d, &x, &weights, &bias, &y));
     dnnl_primitive_attr_t attributes = primitive_attributes(false);
@@ -96,8 +83,11 @@ static void steps_close(struct linear_steps *s)
 static struct linear_steps *steps_open(struct linear *l, int n, bool choose, struct error *err)
 {
     struct linear_steps *s = NEW(struct linear_steps);
+    int threads = l->deterministic ? alone_begin() : 0;
     s->n = n;
-    if (steps_fill(s, l, choose, err) == 0) return s;
+    int status = steps_fill(s, l, choose, err);
+    if (l->deterministic) alone_end(threads);
+    if (status == 0) return s;
     steps_close(s);
     return NULL;
 }
@@ -124,13 +114,17 @@ struct linear *cpu_linear_create(const struct linear_spec *spec, int n, bool tra
     l->spec = *spec;
     l->training = training;
     l->columns = channels_seen(spec) * spec->in_h * spec->in_w;
+    l->deterministic = deterministic();
+    l->slices = l->deterministic ? linear_slices_worth(l) : 1;
+    l->slice_c = spec->out_c / l->slices;
     if (like != NULL) l->stored = like->stored;
     l->steps = steps_open(l, n, like == NULL, err);
     if (l->steps == NULL) {
         mem_free(l);
         return NULL;
     }
-    l->weight_count = dnnl_memory_desc_get_size(&l->stored) / sizeof(float);
+    l->slice_count = dnnl_memory_desc_get_size(&l->stored) / sizeof(float);
+    l->weight_count = l->slice_count * (size_t)l->slices;
     return l;
 }
 
@@ -165,8 +159,9 @@ void cpu_linear_weight_import(const struct linear *l, float *stored, const float
         for (int c = 0; c < l->spec.in_c; c++)
             for (int p = 0; p < area; p++)
                 rows[(size_t)o * l->columns + column_of(&l->spec, c, p)] = torch_order[((size_t)o * l->spec.in_c + c) * area + p];
-    dnnl_memory_desc_t plain = matrix_md(out_c, l->columns, dnnl_ab);
-    reorder_once(stored, &l->stored, rows, &plain);
+    dnnl_memory_desc_t plain = matrix_md(l->slice_c, l->columns, dnnl_ab);
+    for (int j = 0; j < l->slices; j++)
+        reorder_once(stored + (size_t)j * l->slice_count, &l->stored, rows + (size_t)j * l->slice_c * l->columns, &plain);
     mem_free(rows);
 }
 
@@ -174,8 +169,9 @@ void cpu_linear_weight_export(const struct linear *l, float *torch_order, const 
 {
     int area = l->spec.in_h * l->spec.in_w, out_c = l->spec.out_c;
     float *rows = mem_alloc((size_t)out_c * l->columns * sizeof(float));
-    dnnl_memory_desc_t plain = matrix_md(out_c, l->columns, dnnl_ab);
-    reorder_once(rows, &plain, stored, &l->stored);
+    dnnl_memory_desc_t plain = matrix_md(l->slice_c, l->columns, dnnl_ab);
+    for (int j = 0; j < l->slices; j++)
+        reorder_once(rows + (size_t)j * l->slice_c * l->columns, &plain, stored + (size_t)j * l->slice_count, &l->stored);
 #pragma omp parallel for
     for (int o = 0; o < out_c; o++)
         for (int c = 0; c < l->spec.in_c; c++)
@@ -233,7 +229,9 @@ void cpu_linear_forward(struct linear *l, const struct tensor *y, const struct t
         check_tensors(l, &x[s], &y[s]);
         const struct step *step = &steps_for(l, x[s].n)->forward;
         float *out = target_f32(&y[s], SCRATCH_Y);
-        primitive_run(&step->run, (const void *[]){out, as_f32(&x[s], SCRATCH_X), step_weights(step, &held, weights), bias});
+        const float *in = as_f32(&x[s], SCRATCH_X);
+        if (l->deterministic) slices_forward(l, step, out, in, weights, bias, x[s].n);
+        else primitive_run(&step->run, (const void *[]){out, in, step_weights(step, &held, weights), bias});
         store_f32(&y[s], out);
     }
 }
@@ -247,7 +245,9 @@ void cpu_linear_backward_data(struct linear *l, const struct tensor *dx, const s
         check_tensors(l, &dx[s], &dy[s]);
         const struct step *step = &steps_for(l, dx[s].n)->backward_data;
         float *out = target_f32(&dx[s], SCRATCH_X);
-        primitive_run(&step->run, (const void *[]){out, as_f32(&dy[s], SCRATCH_Y), step_weights(step, &held, weights)});
+        const float *in = as_f32(&dy[s], SCRATCH_Y);
+        if (l->deterministic) slices_backward_data(l, step, out, in, weights, dx[s].n);
+        else primitive_run(&step->run, (const void *[]){out, in, step_weights(step, &held, weights)});
         store_f32(&dx[s], out);
     }
 }
@@ -256,9 +256,14 @@ static void weights_shard(struct linear *l, float *dweights, float *dbias, const
 {
     check_tensors(l, x, dy);
     const struct step *step = &steps_for(l, x->n)->backward_weights;
+    const float *in = as_f32(x, SCRATCH_X), *dout = as_f32(dy, SCRATCH_Y);
+    if (l->deterministic) {
+        slices_backward_weights(l, step, dweights, dbias, in, dout, x->n);
+        return;
+    }
     bool convert = step->reorder.handle != NULL;
     void *written = convert ? scratch(SCRATCH_GRADIENT, step->weight_bytes) : dweights;
-    primitive_run(&step->run, (const void *[]){written, as_f32(x, SCRATCH_X), as_f32(dy, SCRATCH_Y), dbias});
+    primitive_run(&step->run, (const void *[]){written, in, dout, dbias});
     if (convert) primitive_run(&step->reorder, (const void *[]){dweights, written});
 }
 

@@ -16,22 +16,23 @@ static inline int kernels_runnable(const struct kernels *all[3])
     return count;
 }
 
-/* All operations of the table ops_cpu, in its own layout. */
-static inline void compare_table(enum dtype dtype, int threads)
+/* All operations of the table ops_cpu, in its own layout. With `also` threads the bits must be the same. */
+static inline void compare_table_also(enum dtype dtype, int threads, int also)
 {
     struct backend b = {.name = "cpu", .ops = ops_cpu(), .kernels = kernels_pick(), .dtype = dtype, .layout = ops_cpu()->layout(dtype),
-                        .first_layout = ops_cpu()->input_layout(dtype), .threads = threads};
+                        .first_layout = ops_cpu()->input_layout(dtype), .threads = threads, .also = also};
     conv_cases_run(&b);
     linear_cases_run(&b);
     kernel_cases_run(&b);
 }
+static inline void compare_table(enum dtype dtype, int threads) { compare_table_also(dtype, threads, 0); }
 
-/* The kernels alone, where ops_cpu would not meet them. */
+/* The kernels alone, where ops_cpu would not meet them: their bits never depend on the number of threads. */
 static inline void compare_kernels(const struct kernels *k, enum dtype dtype, enum layout layout, int threads)
 {
     struct ops ops = k->ops;
     ops.open = ops_cpu()->open;
-    struct backend b = {.name = k->isa, .ops = &ops, .kernels = k, .dtype = dtype, .layout = layout, .first_layout = layout, .threads = threads};
+    struct backend b = {.name = k->isa, .ops = &ops, .kernels = k, .dtype = dtype, .layout = layout, .first_layout = layout, .threads = threads, .also = 5};
     if (layout == LAYOUT_NCHW16C && dtype == DTYPE_F32) b.first_layout = LAYOUT_NCHW;
     kernel_cases_run(&b);
 }

@@ -142,6 +142,7 @@ struct backend {
     enum dtype dtype;
     enum layout layout, first_layout;
     int threads; /* of the backend; the reference takes one: the cases are small */
+    int also;    /* another number of threads, which must give the same bits; 0: none */
 };
 typedef void case_function(struct run *r, const void *spec);
 
@@ -177,37 +178,42 @@ static inline void compare_result(const struct backend *b, const struct run *r, 
                      got->values[at], want->values[at], fabs(got->values[at] - want->values[at]), worst, t->k);
 }
 
-static inline void compare_bits(const struct backend *b, const struct run *r, const struct result *alone, const struct result *together)
+static inline void compare_bits(const struct backend *b, const struct run *r, const struct result *alone, const struct result *together,
+                                const char *when)
 {
     size_t differ = 0;
     for (size_t i = 0; i < together->count; i++) differ += memcmp(&alone->values[i], &together->values[i], sizeof(double)) != 0;
     tally.compared++;
-    if (differ) compare_fail(b, r, together->name, "%zu of %zu values have other bits when each shard runs alone", differ, together->count);
+    if (differ) compare_fail(b, r, together->name, "%zu of %zu values have other bits %s", differ, together->count, when);
 }
 
-/* One case: the backend against the reference, and its shards together against each alone. */
+/* One case: the backend against the reference, its shards together against each alone, and numbers of threads against each other. */
 static inline void compare_case(const struct backend *b, case_function *f, const void *spec)
 {
     struct run want = {.ops = &ops_ref, .dtype = DTYPE_F32, .values = b->dtype, .layout = LAYOUT_NCHW, .first_layout = LAYOUT_NCHW};
     struct run got = {.ops = b->ops, .kernels = b->kernels, .dtype = b->dtype, .values = b->dtype, .layout = b->layout, .first_layout = b->first_layout};
     struct run alone = got;
     alone.alone = true;
-    struct run *const runs[] = {&want, &got, &alone};
+    struct run also = got;
+    struct run *const runs[] = {&want, &got, &alone, &also};
+    const int threads[] = {1, b->threads, b->threads, b->also};
+    int count = b->also ? 4 : 3;
     static uint64_t seed;
     if (tally.one_is_enough && tally.failed) return;
     seed++;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < count; i++) {
         values_seed(seed);
-        runs[i]->ops->open(i == 0 ? 1 : b->threads);
+        runs[i]->ops->open(threads[i]);
         f(runs[i], spec);
     }
     ASSERT(got.count == want.count && alone.count == want.count);
     for (int i = 0; i < want.count; i++) {
         compare_result(b, &got, &got.results[i], &want.results[i]);
-        compare_bits(b, &got, &alone.results[i], &got.results[i]);
+        compare_bits(b, &got, &alone.results[i], &got.results[i], "when each shard runs alone");
+        if (b->also) compare_bits(b, &got, &also.results[i], &got.results[i], "with another number of threads");
     }
-    int strays = want.strays + got.strays + alone.strays;
+    int strays = want.strays + got.strays + alone.strays + also.strays;
     if (strays) compare_fail(b, &got, "memory", "%d stray writes", strays);
-    for (int i = 0; i < 3; i++) run_end(runs[i]);
+    for (int i = 0; i < count; i++) run_end(runs[i]);
 }
 #endif

@@ -205,6 +205,15 @@ static void check_the_comparison(void)
 
 /* ---- the CPU backend ---- */
 
+/* Deterministic: cut by the shape, and the same bits on any number of threads. */
+static void compare_deterministic(int threads)
+{
+    ops_cpu()->tune(&(struct ops_tuning){.candidates = 1, .deterministic = true});
+    compare_table_also(DTYPE_F32, threads, 1);
+    if (ops_cpu()->has(DTYPE_BF16)) compare_table_also(DTYPE_BF16, threads, 1);
+    ops_cpu()->tune(&(struct ops_tuning){.candidates = 1});
+}
+
 /* As on a CPU with AVX2 only: oneDNN reads its limit once, so it takes a process of its own. */
 static void check_avx2_layers(void)
 {
@@ -213,6 +222,7 @@ static void check_avx2_layers(void)
     if (child == 0) {
         setenv("ONEDNN_MAX_CPU_ISA", "AVX2", 1);
         compare_table(DTYPE_F32, 2);
+        compare_deterministic(2);
         printf("oneDNN with AVX2: %ld compared, %ld failed\n", tally.compared, tally.failed);
         fflush(stdout);
         _exit(tally.failed != 0 || tally.compared == 0);
@@ -240,6 +250,7 @@ int main(int argc, char **argv)
     compare_everything(2);
     compare_table(DTYPE_F32, 3);
     compare_kernels(kernels_pick(), DTYPE_F32, ops_cpu()->layout(DTYPE_F32), 1);
+    compare_deterministic(3);
     EXPECT(tally.compared > 10000 && tally.failed == 0, "%ld comparisons, %ld failed", tally.compared, tally.failed);
     printf("%ld comparisons\n", tally.compared);
     return check_verdict();
