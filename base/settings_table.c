@@ -36,7 +36,7 @@ const struct setting_row settings_table[] = {
     {"train.checkpoint_keep", INT, "2", 1, 1000, 0, "newest checkpoints that are kept"},
     {"train.resume", BOOL, "true", 0, 0, 0, "continue from the newest whole checkpoint; false = begin anew and remove the checkpoints"},
     {"train.eval_batch", INT, "16", 1, 65536, 0, "images per evaluation step and rank"},
-    {"train.stop_signal", CHOICE, "term", 0, 0, "none|term|usr1|usr2", "signal on which all ranks stop with a checkpoint"},
+    {"train.stop_signal", CHOICE, "term", 0, 0, "none|term|usr1|usr2", "signal on which all ranks stop with a checkpoint; unless none, TERM is one, too"},
     {"train.overwrite", BOOL, "false", 0, 0, 0, "begin anew in a run folder that holds another run"},
     {"train.lead_s", FLOAT, "0", 0, 86400, 0, "seconds between that signal and the end of the job: is it enough for a stop? 0 = unknown"},
     {"train.take_over", BOOL, "false", 0, 0, 0, "a run folder that another process works in: end it there and take its place, instead of refusing"},

@@ -26,6 +26,10 @@ static void catch_signal(int signal_number)
     action.sa_flags = SA_RESTART; /* a read or write under way goes on */
     sigemptyset(&action.sa_mask);
     CHECK(sigaction(signal_number, &action, NULL) == 0, "cannot catch %s", strsignal(signal_number));
+    sigset_t caught; /* whoever started us may have held it back until now */
+    sigemptyset(&caught);
+    sigaddset(&caught, signal_number);
+    sigprocmask(SIG_UNBLOCK, &caught, NULL);
 }
 
 void stop_install(const char *name)
@@ -35,7 +39,10 @@ void stop_install(const char *name)
     size_t i = 0, count = sizeof warnings / sizeof *warnings;
     while (i < count && strcmp(name, warnings[i].name)) i++;
     CHECK(i < count, "unknown stop signal '%s': none, term, usr1 or usr2", name);
-    if (warnings[i].signal_number) catch_signal(warnings[i].signal_number);
+    if (warnings[i].signal_number) {
+        catch_signal(warnings[i].signal_number);
+        catch_signal(SIGTERM); /* scancel, a preemption, the end of who watches us */
+    }
     catch_signal(SIGINT);
 }
 

@@ -56,8 +56,8 @@ static void warn_of_lead(const struct trainer *t, double stop_s)
 {
     double wanted_s = 10 * ceil(3 * stop_s / 10);
     log_warn("a stop takes %.1f s, more than half of train.lead_s = %g: the job may end before its checkpoint stands; let the warning come "
-             "%.0f s before the end (Slurm: --signal=USR2@%.0f with train.stop_signal = usr2) and set train.lead_s = %.0f", stop_s, t->c.lead_s,
-             wanted_s, wanted_s, wanted_s);
+             "%.0f s before the end (Slurm: --signal=USR2@%.0f with train.stop_signal = usr2) and set train.lead_s = %.0f (in a grid: slurm.lead_s)",
+             stop_s, t->c.lead_s, wanted_s, wanted_s, wanted_s);
 }
 
 /* A signal is seen after a step; one that comes later, after the validation and the checkpoint of the epoch's end. */

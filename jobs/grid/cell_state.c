@@ -1,8 +1,8 @@
 /* cell_state.c - see cell_state.h.
  *
  * A finished cell is recognised by content: metrics.json stands, has the epochs asked for, and identity.txt (settings, data, initial
- * weights) has the hash that planning found. Whether a process is alive is asked of the system on its own host; of other hosts, progress.json
- * must not be older than two minutes. The run folder's lock is not touched: a look must not disturb a start. */
+ * weights) has the hash that planning found. Whether a process is alive is asked of the system on its own host (a number given away again
+ * since then is not it); of other hosts, progress.json must not be older than two minutes. The run folder's lock is not touched: a look must not disturb a start. */
 #include "jobs/grid/cell_state.h"
 
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -39,11 +40,32 @@ int64_t cell_saved_step(const char *folder)
     return step;
 }
 
+/* Seconds since a process of this host was started; -1: there is none, or it has ended and nobody has asked how. */
+static double process_age(int64_t pid)
+{
+    char path[64], state = 'Z';
+    struct timespec now;
+    unsigned long long ticks = 0;
+    uint8_t *text;
+    size_t bytes;
+    snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
+    if (file_read(&text, &bytes, path, NULL)) return !kill((pid_t)pid, 0) || errno == EPERM ? INFINITY : -1; /* /proc may hide others' */
+    const char *after_name = strrchr((char *)text, ')'); /* the name may hold anything */
+    if (after_name) sscanf(after_name, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state, &ticks);
+    mem_free(text);
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return state == 'Z' || state == 'X' ? -1 : (double)now.tv_sec - (double)ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
 static bool is_alive(const char *host, int64_t pid, double told_unix)
 {
+    enum { SLACK_S = 10 };
     char here[256] = "";
     gethostname(here, sizeof here - 1);
-    if (!strcmp(host, here) && pid > 0) return !kill((pid_t)pid, 0) || errno == EPERM;
+    if (!strcmp(host, here) && pid > 0) {
+        double age = process_age(pid);
+        return age >= 0 && age > clock_unix_s() - told_unix - SLACK_S; /* else it is younger than what it is said to have told */
+    }
     return fabs(clock_unix_s() - told_unix) < FRESH_S;
 }
 

@@ -18,6 +18,7 @@
 #include "jobs/grid/runner.h"
 #include "jobs/grid/submit.h"
 #include "jobs/grid/table.h"
+#include "jobs/grid/watch.h"
 
 enum { EXIT_FAILED = 1, EXIT_CONTINUE = 75, EXIT_BY_SIGNAL = 128 };
 
@@ -27,31 +28,17 @@ struct chosen {
 
 /* ---- looking ---- */
 
-static int print_table(const struct cell_list *list, const struct settings *s, bool plan, bool *ended, struct error *err)
+static int print_table(const struct cell_list *list, const struct settings *s, bool plan, struct error *err)
 {
     struct grid_status status;
     struct text out = {0};
     int rc = grid_status_read(&status, list, err);
     if (!rc && settings_bool(s, "grid.json")) table_json(&out, list, &status);
     else if (!rc && plan) table_plan(&out, list, &status);
-    else if (!rc) table_status(&out, list, &status);
-    *ended = !status.count[CELL_PENDING] && !status.count[CELL_QUEUED] && !status.count[CELL_RUNNING];
-    if (!rc && settings_bool(s, "grid.watch")) printf("\033[H\033[J");
+    else if (!rc) table_status(&out, list, &status, NULL);
     if (!rc) fputs(out.data, stdout);
-    fflush(stdout);
     text_free(&out);
     grid_status_free(&status);
-    return rc;
-}
-
-static int watch(const struct cell_list *list, const struct settings *s, struct error *err)
-{
-    bool ended = false;
-    int rc = print_table(list, s, false, &ended, err);
-    while (!rc && settings_bool(s, "grid.watch") && !ended) {
-        sleep(2);
-        rc = print_table(list, s, false, &ended, err);
-    }
     return rc;
 }
 
@@ -164,11 +151,13 @@ static int task_name(char **name, const struct settings *s, struct error *err)
     return *name ? 0 : error_set(err, "%s: has no line %lld", path, (long long)index);
 }
 
-static int end_of_task(const struct runner_result *result)
+/* TERM and INT are scancel's: no more of it. TERM may be the warning, too. */
+static int end_of_task(const struct runner_result *result, bool term_warns)
 {
+    int came = result->signal_number;
     if (result->failed) return EXIT_FAILED;
     if (!result->stopped) return 0;
-    if (result->signal_number == SIGTERM || result->signal_number == SIGINT) return EXIT_BY_SIGNAL + result->signal_number; /* scancel: no more */
+    if (came == SIGINT || (came == SIGTERM && (!term_warns || submit_is_cancelled()))) return EXIT_BY_SIGNAL + came;
     return submit_requeue();
 }
 
@@ -180,12 +169,12 @@ static int run_task(struct cell_list *list, struct settings *s, struct error *er
     struct runner_options o = {.s = s, .jobs = 1, .quiet = true, .lead_s = job ? (int)settings_int(s, "slurm.lead_s") : 0,
                                .take_over = restarts && atoi(restarts) > 0};
     int rc = task_name(&name, s, err), which = -1;
-    for (int i = 0; !rc && i < list->count; i++)
-        if (!strcmp(list->cells[i].name, name)) which = i;
-    if (!rc && which < 0) rc = error_set(err, "%s: the grid has no cell '%s' any more", list->out, name);
+    const struct cell *cell = rc ? NULL : cells_find(list, name);
+    if (!rc && !cell) rc = error_set(err, "%s: the grid has no cell '%s' any more", list->out, name);
     if (!rc) {
-        log_info("%s%s%s%s; its log: %s/train.log", name, job ? ", job " : "", job ? job : "", o.take_over ? ", started again by Slurm" : "", list->cells[which].folder);
-        rc = runner_run(&result, list, &which, 1, &o, err) ? -1 : end_of_task(&result);
+        which = (int)(cell - list->cells);
+        log_info("%s%s%s%s; its log: %s/train.log", name, job ? ", job " : "", job ? job : "", o.take_over ? ", started again by Slurm" : "", cell->folder);
+        rc = runner_run(&result, list, &which, 1, &o, err) ? -1 : end_of_task(&result, !strcmp(settings_string(s, "slurm.signal"), "term"));
     }
     mem_free(name);
     return rc;
@@ -206,15 +195,18 @@ static int run(struct settings *s, struct error *err)
 {
     struct cell_list list = {0};
     const char *what = settings_string(s, "grid.what");
-    bool ended;
+    if (settings_bool(s, "grid.watch") && settings_bool(s, "grid.json")) return error_set(err, "--watch shows a table: it goes not with --json");
     int rc = check_file(what, s, err);
     if (rc) return rc;
-    if (!strcmp(what, "cell")) settings_set(s, "grid.file", "", "grid cell", err); /* what was submitted, whatever the file says now */
+    if (!strcmp(what, "cell")) {
+        runner_hold_signals();
+        settings_set(s, "grid.file", "", "grid cell", err); /* what was submitted, whatever the file says now */
+    }
     rc = cells_open(&list, s, err);
     if (!rc && (!strcmp(what, "plan") || !strcmp(what, "status"))) rc = cells_select(&list, settings_string(s, "grid.only"), err);
     if (rc) rc = -1;
-    else if (!strcmp(what, "plan")) rc = print_table(&list, s, true, &ended, err);
-    else if (!strcmp(what, "status")) rc = watch(&list, s, err);
+    else if (!strcmp(what, "plan")) rc = print_table(&list, s, true, err);
+    else if (!strcmp(what, "status")) rc = settings_bool(s, "grid.watch") ? grid_watch(&list, err) : print_table(&list, s, false, err);
     else if (!strcmp(what, "run")) rc = start(&list, s, true, false, err);
     else if (!strcmp(what, "submit")) rc = start(&list, s, false, false, err);
     else if (!strcmp(what, "retry")) rc = start(&list, s, settings_bool(s, "grid.local"), true, err);

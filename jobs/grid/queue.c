@@ -104,27 +104,30 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(const struct cell *const *)a)->name, (*(const struct cell *const *)b)->name);
 }
 
-/* "1234 17 PENDING" */
-static void take_job(enum queue_state *state, const struct cell_list *list, const struct cell **sorted, const struct arrays *all, const char *line)
+/* "1234 17 PENDING (Priority)" */
+static void take_job(struct queue_entry *entry, const struct cell_list *list, const struct cell **sorted, const struct arrays *all, const char *line)
 {
     long job;
     int index;
-    char word[32];
-    if (sscanf(line, "%ld %d %31s", &job, &index, word) != 3) return;
+    char word[32], reason[80] = "";
+    if (sscanf(line, "%ld %d %31s %79[^\n]", &job, &index, word, reason) < 3) return;
     for (int i = 0; i < all->count; i++) {
         const struct array *a = &all->array[i];
         if (a->job != job || index + a->first >= a->task_count) continue;
         struct cell key = {.name = a->task[index + a->first]}, *p = &key;
         const struct cell **found = bsearch(&p, sorted, (size_t)list->count, sizeof *sorted, by_name);
-        bool waits = !strcmp(word, "PENDING") || !strcmp(word, "REQUEUED") || !strcmp(word, "SUSPENDED");
-        if (found) state[*found - list->cells] = waits ? QUEUE_WAITING : QUEUE_RUNNING;
+        bool waits = !strcmp(word, "PENDING") || !strncmp(word, "REQUEUE", 7) || !strcmp(word, "SPECIAL_EXIT") || !strcmp(word, "SUSPENDED");
+        if (!found) continue;
+        struct queue_entry *e = &entry[*found - list->cells];
+        e->state = waits ? QUEUE_WAITING : QUEUE_RUNNING;
+        if (waits && strcmp(reason, "None") != 0) snprintf(e->reason, sizeof e->reason, "%s", reason);
     }
 }
 
-int queue_read(enum queue_state *state, bool *asked, const struct cell_list *list, struct error *err)
+int queue_read(struct queue_entry *entry, bool *asked, const struct cell_list *list, struct error *err)
 {
     struct arrays all = {0};
-    memset(state, 0, sizeof *state * (size_t)list->count);
+    memset(entry, 0, sizeof *entry * (size_t)list->count);
     *asked = false;
     int rc = read_submissions(&all, list, err);
     if (rc || !all.count || !words_program_exists("squeue")) {
@@ -138,11 +141,11 @@ int queue_read(enum queue_state *state, bool *asked, const struct cell_list *lis
     char *answer;
     int count;
     words_split(&w, "squeue --noheader --array --me --format");
-    words_add(&w, "%%F %%K %%T");
+    words_add(&w, "%%F %%K %%T %%r");
     rc = words_run(&w, &answer);
     if (rc) error_set(err, "squeue answers: %.*s", (int)strcspn(answer, "\n"), answer);
     char **lines = lines_of(answer, &count);
-    for (int i = 0; i < count && !rc; i++) take_job(state, list, sorted, &all, lines[i]);
+    for (int i = 0; i < count && !rc; i++) take_job(entry, list, sorted, &all, lines[i]);
     *asked = !rc;
     words_free(&w);
     mem_free(lines);

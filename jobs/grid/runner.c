@@ -40,6 +40,7 @@ struct runner {
     struct runner_result *result;
     const char *launcher;
     struct slot *slot;
+    sigset_t awaited;
     int ended, count;
     int stops; /* signals that asked for a stop */
     int warning; /* slurm.signal */
@@ -54,14 +55,17 @@ static int64_t file_bytes(const char *path)
     return stat(path, &info) ? 0 : (int64_t)info.st_size;
 }
 
-/* In the child. */
-static void become(const struct words *w, const char *log, const char *gpus)
+/* In the child. A warning may come before `ladnn train` is there to catch it: it stays blocked until then (stop_install). Launchers do not
+ * unblock signals, so they get it as it is. */
+static void become(const struct words *w, const char *log, const char *gpus, bool is_launcher, pid_t runner)
 {
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    sigset_t held;
+    sigemptyset(&held);
+    if (!is_launcher) sigaddset(&held, SIGUSR2);
+    sigprocmask(SIG_SETMASK, &held, NULL);
     setpgid(0, 0);                      /* Ctrl-C comes to the runner, which tells the cells */
     prctl(PR_SET_PDEATHSIG, SIGTERM);   /* no runner, no cell */
+    if (getppid() != runner) _exit(EXIT_NOT_STARTED);
     int in = open("/dev/null", O_RDONLY), out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0666);
     if (in < 0 || out < 0) _exit(EXIT_NOT_STARTED);
     dup2(in, STDIN_FILENO);
@@ -98,6 +102,8 @@ static int launch(struct runner *r, struct slot *slot, const struct cell_status 
     struct launch l = {.launcher = r->launcher, .cell = slot->cell, .config = config, .overwrite = before->state == CELL_STALE,
                        .take_over = again || r->o->take_over, .threads = threads_of(r, config), .lead_s = r->o->lead_s};
     const char *job = getenv("SLURM_JOB_ID");
+    bool is_launcher = strcmp(r->launcher, "none") != 0;
+    pid_t runner = getpid();
     launch_words(&w, &l, r->o->s);
     slot->number = before->attempts.count + 1;
     slot->fence = before->has_progress ? before->progress.attempt : 0;
@@ -106,8 +112,11 @@ static int launch(struct runner *r, struct slot *slot, const struct cell_status 
     int status = attempts_begin(slot->cell->folder, slot->number, slot->cell->identity, job ? job : "", cell_saved_step(slot->cell->folder), err);
     if (!status) {
         slot->pid = fork();
-        if (slot->pid == 0) become(&w, log, gpus);
-        if (slot->pid < 0) status = error_set(err, "cannot start a process: %s", strerror(errno));
+        if (slot->pid == 0) become(&w, log, gpus, is_launcher, runner);
+        if (slot->pid < 0) {
+            status = error_set(err, "cannot start a process: %s", strerror(errno));
+            slot->pid = 0;
+        }
     }
     words_free(&w);
     mem_free(config);
@@ -180,21 +189,34 @@ static char *first_error(const struct slot *slot)
     return found ? found : last ? last : mem_string("it said nothing");
 }
 
-static enum outcome judge(const struct slot *slot, const struct cell_status *after, int status)
+static bool wrote_progress(const struct slot *slot, const struct cell_status *after)
 {
-    const struct progress_state *p = &after->progress;
-    bool own = after->has_progress && p->attempt > slot->fence;
+    return after->has_progress && after->progress.attempt > slot->fence;
+}
+
+/* It trained to the end, but its identity is not the one that was planned: the shards were packed anew meanwhile. */
+static bool finished_another(const struct slot *slot, const struct cell_status *after)
+{
+    return after->state != CELL_DONE && wrote_progress(slot, after) && after->progress.state == RUN_FINISHED;
+}
+
+static enum outcome judge(const struct runner *r, const struct slot *slot, const struct cell_status *after, int status)
+{
+    enum run_state state = after->progress.state;
+    bool own = wrote_progress(slot, after), warned = r->stops && WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR2;
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     if (after->state == CELL_DONE) return OUTCOME_FINISHED;
-    if ((own && p->state == RUN_STOPPED) || code == EXIT_CONTINUE) return OUTCOME_STOPPED;
-    if (own && p->state == RUN_FAILED) return OUTCOME_FAILED;
+    if ((own && state == RUN_STOPPED) || code == EXIT_CONTINUE) return OUTCOME_STOPPED;
+    if (own && (state == RUN_FAILED || state == RUN_FINISHED)) return OUTCOME_FAILED;
     if (own) return OUTCOME_CRASHED;
+    if (warned) return OUTCOME_STOPPED; /* the launcher did not yet catch it: nothing was begun */
     return code == EXIT_ERROR || code == EXIT_USAGE || code == EXIT_NOT_STARTED || code == EXIT_NO_PROGRAM ? OUTCOME_FAILED : OUTCOME_CRASHED;
 }
 
-static char *why_of(const struct slot *slot, enum outcome outcome, int status)
+static char *why_of(const struct slot *slot, const struct cell_status *after, enum outcome outcome, int status)
 {
     if (outcome == OUTCOME_FINISHED || outcome == OUTCOME_STOPPED) return mem_string("");
+    if (finished_another(slot, after)) return mem_string("its data are not those that were planned; with --file the grid is planned anew");
     char *line = first_error(slot), *why;
     if (WIFSIGNALED(status)) why = mem_format("killed by %s: %s", strsignal(WTERMSIG(status)), line);
     else if (WEXITSTATUS(status) == EXIT_NO_PROGRAM) why = mem_string("the launcher could not be started");
@@ -226,38 +248,63 @@ static int end(struct runner *r, struct slot *slot, int status, struct error *er
 {
     struct cell_status after;
     if (cell_judge(&after, slot->cell, err)) return -1;
-    enum outcome outcome = judge(slot, &after, status);
-    char *why = why_of(slot, outcome, status);
+    enum outcome outcome = judge(r, slot, &after, status);
+    char *why = why_of(slot, &after, outcome, status);
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    slot->pid = 0;
     int rc = attempts_end(slot->cell->folder, slot->number, outcome, code, clock_s() - slot->started_s, why, err);
     if (!rc) rc = settle(r, slot, outcome, why, err);
     mem_free(why);
     return rc;
 }
 
-static int reap(struct runner *r, struct error *err)
+/* What is wrong with one cell's folder (deleted, not ours to write, a full disk) does not end the others. */
+static void give_up(struct runner *r, const struct cell *cell, const struct error *why)
+{
+    r->result->failed++;
+    tell_end(r, cell, "failed", why->message);
+}
+
+static void reap(struct runner *r)
 {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        for (int i = 0; i < r->o->jobs; i++)
-            if (r->slot[i].pid == pid && end(r, &r->slot[i], status, err)) return -1;
-    return 0;
+        for (int i = 0; i < r->o->jobs; i++) {
+            struct slot *slot = &r->slot[i];
+            struct error err = {0};
+            if (slot->pid != pid) continue;
+            slot->pid = 0;
+            if (end(r, slot, status, &err)) give_up(r, slot->cell, &err);
+        }
 }
 
 /* ---- waiting ---- */
 
-/* The first asks every cell for a checkpoint, a second one ends them now. */
+static const char *word_of(int signal_number)
+{
+    return signal_number == SIGINT ? "SIGINT" : signal_number == SIGTERM ? "SIGTERM" : signal_number == SIGHUP ? "SIGHUP" : "warning before the time limit";
+}
+
+/* The first asks every cell for a checkpoint, a second Ctrl-C ends them now. */
 static void take_stop(struct runner *r, int signal_number)
 {
-    r->stops++;
-    if (r->stops == 1) {
+    bool first = r->stops++ == 0;
+    if (first) {
         r->result->signal_number = signal_number;
-        log_info("%s: the cells stop with a checkpoint", signal_number == SIGINT ? "SIGINT" : signal_number == SIGTERM ? "SIGTERM" : "warning before the time limit");
+        log_info("%s: the cells stop with a checkpoint", word_of(signal_number));
     }
-    for (int i = 0; i < r->o->jobs; i++)
-        if (r->slot[i].pid > 0) r->stops > 1 && signal_number == SIGINT ? kill(-r->slot[i].pid, SIGKILL) : r->stops > 1 ? 0 : kill(r->slot[i].pid, SIGUSR2);
+    for (int i = 0; i < r->o->jobs; i++) {
+        if (r->slot[i].pid <= 0) continue;
+        if (first) kill(r->slot[i].pid, SIGUSR2);
+        else if (signal_number == SIGINT) kill(-r->slot[i].pid, SIGKILL);
+    }
+}
+
+static void take_signal(struct runner *r, long wait_ns)
+{
+    const struct timespec wait = {0, wait_ns};
+    int came = sigtimedwait(&r->awaited, NULL, &wait);
+    if (came == SIGINT || came == SIGTERM || came == SIGHUP || came == r->warning) take_stop(r, came);
 }
 
 static int busy(const struct runner *r)
@@ -273,30 +320,29 @@ static void show(struct runner *r)
     progress_update(&r->progress, r->ended, "cells, %d running, %d failed", busy(r), r->result->failed);
 }
 
-static int fill(struct runner *r, const int *which, int *next, struct error *err)
+static void fill(struct runner *r, const int *which, int *next)
 {
     for (int i = 0; i < r->o->jobs && *next < r->count && !r->stops; i++)
         while (!r->slot[i].pid && *next < r->count) {
             r->slot[i].cell = &r->list->cells[which[(*next)++]];
-            if (begin(r, &r->slot[i], false, err)) return -1;
+            struct error err = {0};
+            if (begin(r, &r->slot[i], false, &err)) give_up(r, r->slot[i].cell, &err);
         }
-    return 0;
 }
 
-static int loop(struct runner *r, const int *which, const sigset_t *awaited, struct error *err)
+static void loop(struct runner *r, const int *which)
 {
-    const struct timespec half_second = {0, 500000000};
-    int next = 0, status = 0;
-    while (!status) {
-        status = fill(r, which, &next, err);
+    enum { HALF_A_SECOND_NS = 500000000 };
+    int next = 0;
+    take_signal(r, 0); /* what came while the grid was read */
+    for (;;) {
+        fill(r, which, &next);
         show(r);
-        if (status || !busy(r)) break;
-        int came = sigtimedwait(awaited, NULL, &half_second);
-        if (came == SIGINT || came == SIGTERM || came == r->warning) take_stop(r, came);
-        status = reap(r, err);
+        if (!busy(r)) break;
+        take_signal(r, HALF_A_SECOND_NS);
+        reap(r);
     }
     r->result->stopped += r->count - r->ended; /* never begun */
-    return status;
 }
 
 static int warning_signal(const struct settings *s)
@@ -305,24 +351,29 @@ static int warning_signal(const struct settings *s)
     return !strcmp(name, "usr1") ? SIGUSR1 : !strcmp(name, "usr2") ? SIGUSR2 : SIGTERM;
 }
 
+sigset_t runner_hold_signals(void)
+{
+    static const int signals[] = {SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+    sigset_t awaited;
+    struct sigaction hangup;
+    sigemptyset(&awaited);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaddset(&awaited, signals[i]);
+    if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN) sigaddset(&awaited, SIGHUP); /* nohup ignores it */
+    sigprocmask(SIG_BLOCK, &awaited, NULL);
+    return awaited;
+}
+
 int runner_run(struct runner_result *result, const struct cell_list *list, const int *which, int count, const struct runner_options *o,
                struct error *err)
 {
     struct runner r = {.o = o, .list = list, .result = result, .count = count, .warning = warning_signal(o->s)};
-    sigset_t awaited, before;
-    const int signals[] = {SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
     *result = (struct runner_result){0};
     if (launch_find(&r.launcher, o->s, err)) return -1;
     r.slot = NEW_ARRAY(struct slot, o->jobs);
-    sigemptyset(&awaited);
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaddset(&awaited, signals[i]);
-    sigprocmask(SIG_BLOCK, &awaited, &before);
+    r.awaited = runner_hold_signals();
     progress_start(&r.progress, count, "grid");
-    int status = loop(&r, which, &awaited, err);
+    loop(&r, which);
     if (!o->quiet) progress_end(&r.progress);
-    for (int i = 0; status && i < o->jobs; i++)
-        if (r.slot[i].pid > 0) kill(r.slot[i].pid, SIGUSR2); /* we cannot go on: the cells keep what they have */
-    sigprocmask(SIG_SETMASK, &before, NULL);
     mem_free(r.slot);
-    return status;
+    return 0;
 }

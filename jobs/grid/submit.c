@@ -108,11 +108,11 @@ static int fill_template(struct text *out, const char *name, const struct fields
 
 /* ---- the fields ---- */
 
-/* sbatch takes %A and the like in a file name, and no line break. */
+/* Between double quotes; sbatch takes %A and the like in a file name. */
 static char *log_folder(const char *out)
 {
     struct text t = {0};
-    for (const char *p = out; *p; p++) text_add(&t, *p == '%' ? "%%%%" : "%c", *p);
+    for (const char *p = out; *p; p++) text_add(&t, *p == '%' ? "%%%%" : *p == '"' ? "\\%c" : "%c", *p);
     text_add(&t, "/grid/logs");
     return t.data;
 }
@@ -182,16 +182,29 @@ static int write_in(const struct submission *u, const char *name, const struct t
     return status;
 }
 
+/* The line "1234" or "1234;cluster" of sbatch's answer; sites let sbatch say more, which is passed on. 0: there is none. */
+static long job_number(const char *answer)
+{
+    long job = 0;
+    for (const char *p = answer; *p;) {
+        size_t n = strcspn(p, "\n"), digits = strspn(p, "0123456789");
+        if (digits && (digits == n || p[digits] == ';')) job = strtol(p, NULL, 10);
+        else if (n) log_info("%.*s", (int)n, p);
+        p += n + (p[n] == '\n');
+    }
+    return job;
+}
+
 static int call_sbatch(long *job, const char *script, struct error *err)
 {
     struct words w = {0};
-    char *answer = NULL, *end;
+    char *answer = NULL;
     words_split(&w, "sbatch --parsable");
     words_add(&w, "%s", script);
     int code = words_run(&w, &answer), status = 0;
-    *job = strtol(answer, &end, 10);
+    if (!code) *job = job_number(answer);
     if (code == 127) status = error_set(err, "sbatch is not on PATH"), error_hint(err, "ladnn grid run runs the cells without Slurm");
-    else if (code || end == answer) {
+    else if (code || !*job) {
         status = error_set(err, "%.*s", (int)strcspn(answer, "\n"), *answer ? answer : "sbatch failed and said nothing");
         error_hint(err, "what sbatch was given: %s", script);
     }
@@ -229,6 +242,7 @@ static int submit_array(struct submission *u, int number, int first, int count, 
         text_add(&u->jobs, "%ld %d\n", job, first);
         u->dry ? text_add(&u->ids, "%sJOB%d", number ? ":" : "", number + 1) : text_add(&u->ids, "%s%ld", number ? ":" : "", job);
         if (!u->dry) log_info("array %ld: %d cells", job, count);
+        if (!u->dry) status = write_in(u, "jobs.txt", &u->jobs, err); /* at once: whoever kills us now leaves no unknown array */
     }
     text_free(&script);
     fields_free(&f);
@@ -255,7 +269,7 @@ static int submit_collect(struct submission *u, struct error *err)
 static void cancel(const struct submission *u)
 {
     struct words w = {0};
-    char *answer = NULL;
+    char *answer = NULL, *jobs = path_join(u->folder, "jobs.txt");
     words_add(&w, "scancel");
     for (const char *p = u->ids.data; p && *p; p += *p == ':') {
         int n = (int)strcspn(p, ":");
@@ -263,8 +277,10 @@ static void cancel(const struct submission *u)
         p += n;
     }
     if (w.count > 1 && words_run(&w, &answer)) log_warn("scancel: %s", answer);
+    else unlink(jobs);
     words_free(&w);
     mem_free(answer);
+    mem_free(jobs);
 }
 
 static int write_tasks(const struct submission *u, const int *which, int count, struct error *err)
@@ -295,11 +311,11 @@ int submit_cells(const struct cell_list *list, const int *which, int count, cons
 {
     struct submission u = {.list = list, .s = s, .dry = settings_bool(s, "grid.dry_run"), .folder = next_folder(list)};
     int most = (int)settings_int(s, "slurm.max_array"), status = 0;
-    if (!u.dry) status = write_tasks(&u, which, count, err);
+    if (strpbrk(u.folder, "\\\n")) status = error_set(err, "%s: Slurm takes no log file in a folder whose name has a backslash or a line break", list->out);
+    if (!status && !u.dry) status = write_tasks(&u, which, count, err);
     for (int first = 0, number = 0; first < count && !status; first += most, number++)
         status = submit_array(&u, number, first, count - first < most ? count - first : most, err);
     if (!status) status = submit_collect(&u, err);
-    if (!status && !u.dry) status = write_in(&u, "jobs.txt", &u.jobs, err);
     if (status && !u.dry) cancel(&u);
     text_free(&u.jobs);
     text_free(&u.ids);
@@ -321,4 +337,18 @@ int submit_requeue(void)
     words_free(&w);
     mem_free(answer);
     return code ? EXIT_REQUEUE : 0;
+}
+
+bool submit_is_cancelled(void)
+{
+    const char *job = getenv("SLURM_JOB_ID");
+    struct words w = {0};
+    char *answer = NULL;
+    if (!job) return false;
+    words_split(&w, "squeue --noheader --format %T --jobs");
+    words_add(&w, "%s", job);
+    bool cancelled = !words_run(&w, &answer) && !strncmp(answer, "COMPLETING", 10);
+    words_free(&w);
+    mem_free(answer);
+    return cancelled;
 }

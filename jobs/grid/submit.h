@@ -9,4 +9,6 @@ int submit_cells(const struct cell_list *list, const int *which, int count, cons
 /* In an array task whose cell has stopped: Slurm shall start this task again. The exit status of the task: 0 when Slurm knows, else 99, which
  * slurm.conf's RequeueExit can be set to. */
 int submit_requeue(void);
+/* In a job: whether it was cancelled, and does not only stop because of its time limit. */
+bool submit_is_cancelled(void);
 #endif

@@ -49,21 +49,27 @@ static double left_of(const struct cell_list *list, const struct grid_status *st
     return status->count[CELL_DONE] ? estimate(list, status, cell) : NAN;
 }
 
-static void apply_queue(struct cell_status *s, enum queue_state queue)
+static void apply_queue(struct cell_status *s, const struct queue_entry *queue)
 {
-    if (queue == QUEUE_WAITING && s->state != CELL_DONE && s->state != CELL_RUNNING) s->state = CELL_QUEUED;
-    if (queue == QUEUE_RUNNING && s->state != CELL_DONE) s->state = CELL_RUNNING;
+    if (queue->state == QUEUE_WAITING && s->state != CELL_DONE && s->state != CELL_RUNNING) {
+        s->state = CELL_QUEUED;
+        snprintf(s->why, sizeof s->why, "%s", queue->reason);
+    }
+    if (queue->state == QUEUE_RUNNING && s->state != CELL_DONE) {
+        s->state = CELL_RUNNING;
+        *s->why = 0; /* of an earlier attempt */
+    }
 }
 
 int grid_status_read(struct grid_status *status, const struct cell_list *list, struct error *err)
 {
-    enum queue_state *queue = NEW_ARRAY(enum queue_state, list->count);
+    struct queue_entry *queue = NEW_ARRAY(struct queue_entry, list->count);
     bool asked;
     *status = (struct grid_status){.cell = NEW_ARRAY(struct cell_status, list->count)};
     int rc = queue_read(queue, &asked, list, err);
     for (int i = 0; i < list->count && !rc; i++) {
         rc = cell_judge(&status->cell[i], &list->cells[i], err);
-        apply_queue(&status->cell[i], queue[i]);
+        apply_queue(&status->cell[i], &queue[i]);
         status->count[status->cell[i].state]++;
     }
     for (int i = 0; i < list->count && !rc && !isnan(status->left_s); i++) status->left_s += left_of(list, status, i);
@@ -121,13 +127,14 @@ void table_plan(struct text *out, const struct cell_list *list, const struct gri
     add_counts(out, list, status);
 }
 
-void table_status(struct text *out, const struct cell_list *list, const struct grid_status *status)
+void table_status(struct text *out, const struct cell_list *list, const struct grid_status *status, const bool *shown)
 {
-    int width = widest_name(list);
-    text_add(out, "%-*s  %-8s %9s %10s %9s  %s\n", width, "cell", "state", "epoch", "time to go", "attempts", "");
+    int width = widest_name(list), hidden = 0;
+    text_add(out, "%-*s  %-8s %9s %10s %9s\n", width, "cell", "state", "epoch", "time to go", "attempts");
     for (int i = 0; i < list->count; i++) {
         const struct cell_status *s = &status->cell[i];
         char epoch[32] = "-", time[32];
+        if (shown && !shown[i] && ++hidden) continue;
         if (s->has_progress) snprintf(epoch, sizeof epoch, "%d/%d", s->progress.epoch, s->progress.epochs);
         duration(time, left_of(list, status, i), s->state != CELL_RUNNING);
         text_add(out, "%-*s  %-8s %9s %10s %9d  %s", width, list->cells[i].name, cell_state_names[s->state], epoch, s->state == CELL_DONE ? "" : time,
@@ -136,6 +143,7 @@ void table_status(struct text *out, const struct cell_list *list, const struct g
         while (out->length && out->data[out->length - 1] == ' ') out->data[--out->length] = 0;
         text_add(out, "\n");
     }
+    if (hidden) text_add(out, "... and %d more\n", hidden);
     add_counts(out, list, status);
 }
 

@@ -16,7 +16,7 @@ void grid_status_free(struct grid_status *status);
 
 /* index, cell, state, estimated time, run folder, settings */
 void table_plan(struct text *out, const struct cell_list *list, const struct grid_status *status);
-/* cell, state, epoch, time to go, attempts, what happened */
-void table_status(struct text *out, const struct cell_list *list, const struct grid_status *status);
+/* cell, state, epoch, time to go, attempts, what happened. shown (list->count): the cells that get a line; NULL: all. */
+void table_status(struct text *out, const struct cell_list *list, const struct grid_status *status, const bool *shown);
 void table_json(struct text *out, const struct cell_list *list, const struct grid_status *status);
 #endif

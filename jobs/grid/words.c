@@ -2,6 +2,7 @@
 #include "jobs/grid/words.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,8 +57,12 @@ void words_free(struct words *w)
     *w = (struct words){0};
 }
 
+/* Signals that we hold back for ourselves are not held back from it. */
 static void exec_quietly(const struct words *w, int output)
 {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     dup2(output, STDOUT_FILENO);
     dup2(output, STDERR_FILENO);
     execvp(w->word[0], w->word);

@@ -49,10 +49,12 @@ wait_for_step() { # FOLDER STEP
 "$ladnn" grid run --file long.cfg --out storm --only "$first" --ranks 2 >storm.log 2>&1 &
 runner=$!
 check "it runs" wait_for_step storm 2
-check "a rank is killed" kill -9 "$(state storm pid)"
-again() { [ "$(grep -c begin "storm/$first/attempts.jsonl")" = 2 ] && wait_for_step storm 4; }
-for _ in {1..100}; do again && break; sleep 0.1; done
+killed=$(state storm pid)
+check "a rank is killed" kill -9 "$killed"
+again() { [ "$(grep -c begin "storm/$first/attempts.jsonl")" = 2 ] && [ "$(state storm pid)" != "$killed" ]; }
+for _ in {1..300}; do again && break; sleep 0.1; done
 check "it is started again" again
+check "and goes on" wait_for_step storm 4
 check "the program is killed" kill -9 $runner
 wait $runner 2>/dev/null
 pid=$(state storm pid)

@@ -44,7 +44,7 @@ cat >wanted.txt <<EOF
 #!/usr/bin/env bash
 #SBATCH --job-name=ladnn-golden
 #SBATCH --array=0-7%4
-#SBATCH --output=$PWD/runs/a b/grid/logs/%A_%a.log
+#SBATCH --output="$PWD/runs/a b/grid/logs/%A_%a.log"
 #SBATCH --open-mode=append
 #SBATCH --requeue
 #SBATCH --time=01:00:00
@@ -58,13 +58,14 @@ cat >wanted.txt <<EOF
 #SBATCH --account=ct
 #SBATCH --constraint=h100
 #SBATCH --exclusive
+trap 'scontrol requeue "\$SLURM_JOB_ID" || exit 99; exit' USR2
 module load openmpi
 exec '$ladnn' grid cell --config '$PWD/runs/a b/grid/submit-0001/grid.cfg' --out '$PWD/runs/a b' --tasks '$PWD/runs/a b/grid/submit-0001/tasks.txt' --index \$((SLURM_ARRAY_TASK_ID + 0))
 ---- collect.sbatch
 #!/usr/bin/env bash
 #SBATCH --job-name=ladnn-golden-collect
 #SBATCH --dependency=afterany:JOB1
-#SBATCH --output=$PWD/runs/a b/grid/logs/collect-%j.log
+#SBATCH --output="$PWD/runs/a b/grid/logs/collect-%j.log"
 #SBATCH --time=00:30:00
 #SBATCH --ntasks=1
 #SBATCH --partition=long
