@@ -129,7 +129,7 @@ static void test_cells(void)
 static void test_words(void)
 {
     struct words w = {0};
-    char *answer;
+    char *answer = NULL;
     words_add(&w, "sh");
     words_split(&w, "  -c   ");
     words_add(&w, "%s", "printf '%s|' \"$@\"; exit 7");
