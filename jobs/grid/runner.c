@@ -24,7 +24,8 @@
 #include "jobs/grid/launch.h"
 #include "train/commands.h"
 
-enum { EXIT_CONTINUE = 75, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NOT_STARTED = 126, EXIT_NO_PROGRAM = 127 };
+enum { EXIT_CONTINUE = 75, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NOT_STARTED = 126, EXIT_NO_PROGRAM = 127, EXIT_BY_SIGNAL = 128 };
+static const double WARN_AGAIN_S = 2;
 
 struct slot {
     pid_t pid; /* 0: free */
@@ -44,6 +45,7 @@ struct runner {
     int ended, count;
     int stops; /* signals that asked for a stop */
     int warning; /* slurm.signal */
+    double warned_s; /* when the cells were told last */
     struct progress progress;
 };
 
@@ -203,13 +205,14 @@ static bool finished_another(const struct slot *slot, const struct cell_status *
 static enum outcome judge(const struct runner *r, const struct slot *slot, const struct cell_status *after, int status)
 {
     enum run_state state = after->progress.state;
-    bool own = wrote_progress(slot, after), warned = r->stops && WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR2;
+    bool own = wrote_progress(slot, after);
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    bool warned = r->stops && (code == EXIT_BY_SIGNAL + SIGUSR2 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR2));
     if (after->state == CELL_DONE) return OUTCOME_FINISHED;
     if ((own && state == RUN_STOPPED) || code == EXIT_CONTINUE) return OUTCOME_STOPPED;
     if (own && (state == RUN_FAILED || state == RUN_FINISHED)) return OUTCOME_FAILED;
     if (own) return OUTCOME_CRASHED;
-    if (warned) return OUTCOME_STOPPED; /* the launcher did not yet catch it: nothing was begun */
+    if (warned) return OUTCOME_STOPPED; /* launcher or ranks did not yet catch it: nothing was begun */
     return code == EXIT_ERROR || code == EXIT_USAGE || code == EXIT_NOT_STARTED || code == EXIT_NO_PROGRAM ? OUTCOME_FAILED : OUTCOME_CRASHED;
 }
 
@@ -250,7 +253,7 @@ static int end(struct runner *r, struct slot *slot, int status, struct error *er
     if (cell_judge(&after, slot->cell, err)) return -1;
     enum outcome outcome = judge(r, slot, &after, status);
     char *why = why_of(slot, &after, outcome, status);
-    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_BY_SIGNAL + WTERMSIG(status);
     int rc = attempts_end(slot->cell->folder, slot->number, outcome, code, clock_s() - slot->started_s, why, err);
     if (!rc) rc = settle(r, slot, outcome, why, err);
     mem_free(why);
@@ -285,18 +288,23 @@ static const char *word_of(int signal_number)
     return signal_number == SIGINT ? "SIGINT" : signal_number == SIGTERM ? "SIGTERM" : signal_number == SIGHUP ? "SIGHUP" : "warning before the time limit";
 }
 
+static void warn_cells(struct runner *r)
+{
+    for (int i = 0; i < r->o->jobs; i++)
+        if (r->slot[i].pid > 0) kill(r->slot[i].pid, SIGUSR2);
+    r->warned_s = clock_s();
+}
+
 /* The first asks every cell for a checkpoint, a second Ctrl-C ends them now. */
 static void take_stop(struct runner *r, int signal_number)
 {
-    bool first = r->stops++ == 0;
-    if (first) {
+    if (r->stops++ == 0) {
         r->result->signal_number = signal_number;
         log_info("%s: the cells stop with a checkpoint", word_of(signal_number));
-    }
-    for (int i = 0; i < r->o->jobs; i++) {
-        if (r->slot[i].pid <= 0) continue;
-        if (first) kill(r->slot[i].pid, SIGUSR2);
-        else if (signal_number == SIGINT) kill(-r->slot[i].pid, SIGKILL);
+        warn_cells(r);
+    } else if (signal_number == SIGINT) {
+        for (int i = 0; i < r->o->jobs; i++)
+            if (r->slot[i].pid > 0) kill(-r->slot[i].pid, SIGKILL);
     }
 }
 
@@ -341,6 +349,7 @@ static void loop(struct runner *r, const int *which)
         if (!busy(r)) break;
         take_signal(r, HALF_A_SECOND_NS);
         reap(r);
+        if (r->stops && clock_s() - r->warned_s > WARN_AGAIN_S) warn_cells(r); /* mpirun loses what comes while it starts */
     }
     r->result->stopped += r->count - r->ended; /* never begun */
 }
