@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/json_read.h"
 #include "base/memory.h"
 #include "io/shard/shard.h"
 #include "train/trainer.h"
@@ -107,15 +108,17 @@ int run_finished(const char *folder, int epochs, bool *finished, struct error *e
     char *name = path_join(folder, "metrics.json");
     uint8_t *text = NULL;
     size_t bytes;
-    *finished = path_exists(name);
-    int done = -1, rc = *finished ? file_read(&text, &bytes, name, err) : 0;
-    const char *at = text ? strstr((char *)text, "\"epochs\":") : NULL;
-    if (at) done = atoi(at + strlen("\"epochs\":"));
-    if (!rc && *finished && done < 0) rc = error_set(err, "%s: not the result of a run", name);
-    if (!rc && *finished && done != epochs) {
+    bool there = path_exists(name);
+    int rc = there ? file_read(&text, &bytes, name, err) : 0;
+    struct json_value *metrics = text ? json_read((char *)text, bytes, NULL) : NULL;
+    int done = (int)json_member_number(metrics, "epochs", -1);
+    if (!rc && there && done < 0) rc = error_set(err, "%s: not the result of a run", name);
+    if (!rc && there && done != epochs) {
         rc = error_set(err, "%s: finished with %d epochs, train.epochs is %d", folder, done, epochs);
         error_hint(err, "choose another --out, or --overwrite to begin anew");
     }
+    *finished = there && !rc;
+    json_free(metrics);
     mem_free(text);
     mem_free(name);
     return rc;

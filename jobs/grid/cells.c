@@ -140,10 +140,13 @@ int cells_write(const struct cell_list *list, struct settings *s, struct error *
 static int take_row(struct cell *cell, const struct csv_row *row, const char *path, const char *out, struct error *err)
 {
     if (row->count != COLUMNS) return error_set(err, "%s:%d: %d fields, %d wanted", path, row->line, row->count, COLUMNS);
-    char **f = row->fields;
+    char **f = row->fields, *end[2];
+    long long seed = strtoll(f[6], &end[0], 10), epochs = strtoll(f[8], &end[1], 10);
+    if (!*f[6] || *end[0] || !*f[8] || *end[1]) return error_set(err, "%s:%d: seed or epochs is no whole number", path, row->line);
+    if (!*f[1] || strchr(f[1], '/') || strcmp(f[1], f[2]) != 0) return error_set(err, "%s:%d: '%s' is no cell's folder", path, row->line, f[2]);
     if (strlen(f[7]) != 64 && *f[7]) return error_set(err, "%s:%d: '%s' is no SHA-256", path, row->line, f[7]);
     *cell = (struct cell){.name = mem_string(f[1]), .folder = path_join(out, f[2]), .dataset = mem_string(f[3]), .backbone = mem_string(f[4]),
-                          .method = mem_string(f[5]), .seed = strtoll(f[6], NULL, 10), .epochs = atoi(f[8]), .summary = mem_string("")};
+                          .method = mem_string(f[5]), .seed = seed, .epochs = (int)epochs, .summary = mem_string("")};
     memcpy(cell->identity, f[7], strlen(f[7]));
     if (!*f[7]) cell->no_data = mem_string("the data could not be read when the grid was planned");
     return 0;
@@ -161,6 +164,7 @@ static int open_folder(struct cell_list *list, struct error *err)
         error_hint(err, "--out names the folder that a grid was submitted or run with; --file a grid file");
     }
     if (!status) status = csv_read(&csv, path, err);
+    if (!status && csv.count < 2) status = error_set(err, "%s: no cell in it; with --file the grid is planned anew", path);
     list->cells = NEW_ARRAY(struct cell, csv.count);
     for (int i = 1; i < csv.count && !status; i++) {
         status = take_row(&list->cells[list->count], &csv.rows[i], path, list->out, err);

@@ -66,6 +66,8 @@ void launch_words(struct words *w, const struct launch *l, const struct settings
     words_add(w, "%s", launch_program());
     words_split(w, "train --config");
     words_add(w, "%s", l->config);
+    words_split(w, "--out"); /* the grid's folder may have been moved or copied since the settings were written */
+    words_add(w, "%s", l->cell->folder);
     words_split(w, "--stop-signal usr2");
     if (l->overwrite) words_split(w, "--overwrite");
     if (l->take_over) words_split(w, "--take-over");

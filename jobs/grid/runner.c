@@ -24,7 +24,8 @@
 #include "jobs/grid/launch.h"
 #include "train/commands.h"
 
-enum { EXIT_CONTINUE = 75, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NOT_STARTED = 126, EXIT_NO_PROGRAM = 127 };
+enum { EXIT_CONTINUE = 75, EXIT_ERROR = 1, EXIT_NOT_STARTED = 126, EXIT_NO_PROGRAM = 127, EXIT_BY_SIGNAL = 128 };
+static const double WARN_AGAIN_S = 2;
 
 struct slot {
     pid_t pid; /* 0: free */
@@ -44,6 +45,7 @@ struct runner {
     int ended, count;
     int stops; /* signals that asked for a stop */
     int warning; /* slurm.signal */
+    double warned_s; /* when the cells were told last */
     struct progress progress;
 };
 
@@ -167,8 +169,8 @@ static int begin(struct runner *r, struct slot *slot, bool again, struct error *
 
 /* ---- ending ---- */
 
-/* What went wrong, from the log of this attempt: the first line in which ladnn says so, else the last line. mem_free. */
-static char *first_error(const struct slot *slot)
+/* What went wrong, from the log of this attempt: the first line in which ladnn says so (*own), else the last line. mem_free. */
+static char *first_error(const struct slot *slot, bool *own)
 {
     char *path = path_join(slot->cell->folder, "train.log"), *found = NULL, *last = NULL;
     uint8_t *text = NULL;
@@ -185,6 +187,7 @@ static char *first_error(const struct slot *slot)
         }
     mem_free(text);
     mem_free(path);
+    *own = found != NULL;
     if (found) mem_free(last);
     return found ? found : last ? last : mem_string("it said nothing");
 }
@@ -200,29 +203,28 @@ static bool finished_another(const struct slot *slot, const struct cell_status *
     return after->state != CELL_DONE && wrote_progress(slot, after) && after->progress.state == RUN_FINISHED;
 }
 
-static enum outcome judge(const struct runner *r, const struct slot *slot, const struct cell_status *after, int status)
+/* own_error: ladnn itself said what is wrong. A launcher that fails before (a step that Slurm could not create) may do better next time. */
+static enum outcome judge(const struct runner *r, const struct slot *slot, const struct cell_status *after, int status, bool own_error)
 {
     enum run_state state = after->progress.state;
-    bool own = wrote_progress(slot, after), warned = r->stops && WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR2;
+    bool own = wrote_progress(slot, after);
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    bool warned = r->stops && (code == EXIT_BY_SIGNAL + SIGUSR2 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR2));
     if (after->state == CELL_DONE) return OUTCOME_FINISHED;
     if ((own && state == RUN_STOPPED) || code == EXIT_CONTINUE) return OUTCOME_STOPPED;
     if (own && (state == RUN_FAILED || state == RUN_FINISHED)) return OUTCOME_FAILED;
     if (own) return OUTCOME_CRASHED;
-    if (warned) return OUTCOME_STOPPED; /* the launcher did not yet catch it: nothing was begun */
-    return code == EXIT_ERROR || code == EXIT_USAGE || code == EXIT_NOT_STARTED || code == EXIT_NO_PROGRAM ? OUTCOME_FAILED : OUTCOME_CRASHED;
+    if (warned) return OUTCOME_STOPPED; /* launcher or ranks did not yet catch it: nothing was begun */
+    return own_error || code == EXIT_NOT_STARTED || code == EXIT_NO_PROGRAM ? OUTCOME_FAILED : OUTCOME_CRASHED;
 }
 
-static char *why_of(const struct slot *slot, const struct cell_status *after, enum outcome outcome, int status)
+static char *why_of(const struct slot *slot, const struct cell_status *after, enum outcome outcome, int status, const char *line)
 {
     if (outcome == OUTCOME_FINISHED || outcome == OUTCOME_STOPPED) return mem_string("");
     if (finished_another(slot, after)) return mem_string("its data are not those that were planned; with --file the grid is planned anew");
-    char *line = first_error(slot), *why;
-    if (WIFSIGNALED(status)) why = mem_format("killed by %s: %s", strsignal(WTERMSIG(status)), line);
-    else if (WEXITSTATUS(status) == EXIT_NO_PROGRAM) why = mem_string("the launcher could not be started");
-    else why = mem_string(line);
-    mem_free(line);
-    return why;
+    if (WIFSIGNALED(status)) return mem_format("killed by %s: %s", strsignal(WTERMSIG(status)), line);
+    if (WEXITSTATUS(status) == EXIT_NO_PROGRAM) return mem_string("the launcher could not be started");
+    return mem_string(line);
 }
 
 static int settle(struct runner *r, struct slot *slot, enum outcome outcome, const char *why, struct error *err)
@@ -248,11 +250,14 @@ static int end(struct runner *r, struct slot *slot, int status, struct error *er
 {
     struct cell_status after;
     if (cell_judge(&after, slot->cell, err)) return -1;
-    enum outcome outcome = judge(r, slot, &after, status);
-    char *why = why_of(slot, &after, outcome, status);
-    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    bool own_error;
+    char *line = first_error(slot, &own_error);
+    enum outcome outcome = judge(r, slot, &after, status, own_error);
+    char *why = why_of(slot, &after, outcome, status, line);
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_BY_SIGNAL + WTERMSIG(status);
     int rc = attempts_end(slot->cell->folder, slot->number, outcome, code, clock_s() - slot->started_s, why, err);
     if (!rc) rc = settle(r, slot, outcome, why, err);
+    mem_free(line);
     mem_free(why);
     return rc;
 }
@@ -285,18 +290,23 @@ static const char *word_of(int signal_number)
     return signal_number == SIGINT ? "SIGINT" : signal_number == SIGTERM ? "SIGTERM" : signal_number == SIGHUP ? "SIGHUP" : "warning before the time limit";
 }
 
+static void warn_cells(struct runner *r)
+{
+    for (int i = 0; i < r->o->jobs; i++)
+        if (r->slot[i].pid > 0) kill(r->slot[i].pid, SIGUSR2);
+    r->warned_s = clock_s();
+}
+
 /* The first asks every cell for a checkpoint, a second Ctrl-C ends them now. */
 static void take_stop(struct runner *r, int signal_number)
 {
-    bool first = r->stops++ == 0;
-    if (first) {
+    if (r->stops++ == 0) {
         r->result->signal_number = signal_number;
         log_info("%s: the cells stop with a checkpoint", word_of(signal_number));
-    }
-    for (int i = 0; i < r->o->jobs; i++) {
-        if (r->slot[i].pid <= 0) continue;
-        if (first) kill(r->slot[i].pid, SIGUSR2);
-        else if (signal_number == SIGINT) kill(-r->slot[i].pid, SIGKILL);
+        warn_cells(r);
+    } else if (signal_number == SIGINT) {
+        for (int i = 0; i < r->o->jobs; i++)
+            if (r->slot[i].pid > 0) kill(-r->slot[i].pid, SIGKILL);
     }
 }
 
@@ -341,6 +351,7 @@ static void loop(struct runner *r, const int *which)
         if (!busy(r)) break;
         take_signal(r, HALF_A_SECOND_NS);
         reap(r);
+        if (r->stops && clock_s() - r->warned_s > WARN_AGAIN_S) warn_cells(r); /* mpirun loses what comes while it starts */
     }
     r->result->stopped += r->count - r->ended; /* never begun */
 }

@@ -206,7 +206,8 @@ static int call_sbatch(long *job, const char *script, struct error *err)
     if (code == 127) status = error_set(err, "sbatch is not on PATH"), error_hint(err, "ladnn grid run runs the cells without Slurm");
     else if (code || !*job) {
         status = error_set(err, "%.*s", (int)strcspn(answer, "\n"), *answer ? answer : "sbatch failed and said nothing");
-        error_hint(err, "what sbatch was given: %s", script);
+        if (strstr(answer, "Invalid job array")) error_hint(err, "slurm.max_array must be less than MaxArraySize (scontrol show config)");
+        else error_hint(err, "what sbatch was given: %s", script);
     }
     words_free(&w);
     mem_free(answer);

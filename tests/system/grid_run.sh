@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# timeout=300  `ladnn grid run`: cells here, several at once; killed, interrupted, made stale, given up, tried again.
+# timeout=600  `ladnn grid run`: cells here, several at once; killed, interrupted, made stale, given up, tried again.
 source "$(dirname "$0")/common.sh.inc"
 small_data 0.05
 mkdir -p data && mv shards data/d0
@@ -87,6 +87,43 @@ check "kept for whoever looks" says "$first +failed .*given up after 3 crashes" 
 check "a retry" grid retry --out crash --local --ranks 1
 check "helps" says '2 cells, 1 pending, 1 done' <(grid status --out crash)
 check "nothing is left to retry" bash -c "'$ladnn' grid retry --out crash --local 2>&1 | grep -q '0 of 2 cells to try again'"
+
+# ---- a warning that comes while two ranks start is not lost ----
+for wait in 0.1 0.2; do
+  "$ladnn" grid run --file long.cfg --out early --only "$first" --ranks 2 >early.log 2>&1 &
+  runner=$!
+  sleep $wait
+  kill -TERM $runner
+  for _ in {1..300}; do kill -0 $runner 2>/dev/null || break; sleep 0.1; done
+  check "ended, $wait s after the start" bash -c "! kill -9 $runner 2>/dev/null"
+  wait $runner
+  check "with status 75" [ $? = 75 ]
+done
+
+# ---- a folder deleted under a running cell, a file in the place of one: the other cell is done ----
+sed 's/"baseline", "ladnn"/"ladnn", "baseline"/; s/epochs = 2/epochs = 4/' grid.cfg >other.cfg
+"$ladnn" grid run --file other.cfg --out gone >gone.log 2>&1 &
+runner=$!
+for _ in {1..300}; do grep -q '"state": "running"' gone/d0-resnet18-ladnn-s1/progress.json 2>/dev/null && break; sleep 0.1; done
+mv gone/d0-resnet18-ladnn-s1 away && touch gone/d0-resnet18-ladnn-s1
+wait $runner
+check "told" says 'd0-resnet18-ladnn-s1 failed: gone/d0-resnet18-ladnn-s1' gone.log
+check "the other is done" says '1 cells done, 1 failed' gone.log
+
+# ---- shards packed anew behind the plan: not a crash, and not done twice ----
+"$ladnn" pack --preset covid-ct --in phantom --out other --name phantom --size 64 >/dev/null 2>&1
+cp -r data/d0 kept
+PATH=/nowhere "$ladnn" grid submit --file grid.cfg --out anew >/dev/null 2>&1 # fails without sbatch, but the list is written
+rm -rf data/d0 && mv other data/d0
+grid run --out anew --only "$first" >anew.log 2>&1
+check "said once" says "$first failed .*attempt 1: its data are not those that were planned" anew.log
+check "planned anew, it is done" says "$first +done" <(grid plan --file grid.cfg --out anew)
+rm -rf data/d0 && mv kept data/d0
+
+# ---- a copied grid runs in its own folder ----
+cp -r two copied && rm copied/$first/metrics.json
+check "the copy" grid run --out copied
+check "is done" says '2 cells, 2 done' <(grid status --out copied)
 
 # ---- a folder that cannot be written, a disk that is full ----
 touch "one/file"

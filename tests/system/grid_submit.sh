@@ -94,9 +94,9 @@ check "seven wait" says '8 cells, 1 pending, 7 queued' status.txt
 check "one more" submit
 check "that one only" says '    #SBATCH --array=0-0%4' log
 check "its name" diff "runs/a b/grid/submit-0002/tasks.txt" <(echo d0-vgg16-ladnn-s2)
-printf '1001 3 RUNNING\n1003 0 PENDING\n' >queue
+printf '1001 3 RUNNING None\n1003 0 PENDING launch failed requeued held\n' >queue
 "$ladnn" grid status --out "runs/a b" >status.txt
-check "by the second submission too" grep -Eq 'd0-vgg16-ladnn-s2 +queued' status.txt
+check "by the second submission too, and why it waits" grep -Eq 'd0-vgg16-ladnn-s2 +queued .* launch failed requeued held$' status.txt
 check "one runs" says '8 cells, 6 pending, 1 queued, 1 running' status.txt
 : >queue
 
@@ -106,6 +106,39 @@ check "several arrays" "$ladnn" grid submit --file grid.cfg --out many --set slu
 check "three of them" counts '    #SBATCH --array=0-[12]$' log 3
 check "the second begins with the fourth cell" says 'SLURM_ARRAY_TASK_ID + 3' log
 check "all are waited for" says 'afterany:1001:1002:1003' log
+
+# ---- odd names; a site whose sbatch says more than it is asked ----
+: >log
+export FAKE_SLURM_CHATTER='sbatch: charged to account 12'
+check "a name with quotes and percent" "$ladnn" grid submit --file grid.cfg --out "runs/it's \"100%\""
+unset FAKE_SLURM_CHATTER
+check "the job's number is found" grep -q '^1001 0$' runs/it*/grid/submit-0001/jobs.txt
+check "as sbatch reads it" says "#SBATCH --output=\"$PWD/runs/it's \\\"100%%\\\"/grid/logs/%A_%a.log\"" log
+expect_error "a backslash" 1 'takes no log file in a folder whose name has a backslash' "$ladnn" grid submit --file grid.cfg --out 'runs/b\s'
+
+# ---- other epochs are another result ----
+mkdir -p epochs && "$ladnn" grid run --file grid.cfg --out epochs --only d0-resnet18-baseline-s1 >/dev/null 2>&1
+check "one is done" says '1 done' <("$ladnn" grid plan --file grid.cfg --out epochs)
+sed 's/epochs = 1/epochs = 2/' grid.cfg >two.cfg
+check "not with two epochs" says '1 stale' <("$ladnn" grid plan --file two.cfg --out epochs)
+mv epochs/grid/cells.csv cells.csv
+sed '2s/,1$/,x/' cells.csv >epochs/grid/cells.csv
+expect_error "a damaged list" 1 'cells.csv:2: seed or epochs is no whole number' "$ladnn" grid status --out epochs
+head -n 1 cells.csv >epochs/grid/cells.csv
+expect_error "an empty list" 1 'cells.csv: no cell in it' "$ladnn" grid status --out epochs
+
+# ---- the live table: where squeue fails once, it is asked again; in a file without control characters ----
+printf '1001 %d PENDING Priority\n' 0 1 >queue
+"$ladnn" grid status --out "runs/a b" --watch >watch.txt 2>watch.err &
+watcher=$!
+for _ in {1..50}; do grep -q Priority watch.txt && break; sleep 0.1; done
+mv queue queue.away
+for _ in {1..50}; do grep -q 'asking again' watch.err && break; sleep 0.1; done
+check "a failed look is told" grep -q 'warning: squeue answers: .*; asking again' watch.err
+check "and does not end it" kill "$watcher"
+check "no control characters" bash -c "! grep -q \$'\\033' watch.txt"
+mv queue.away queue
+: >queue
 
 # ---- what may be wrong ----
 export FAKE_SLURM_FAIL="sbatch: error: invalid partition specified: long"

@@ -89,11 +89,13 @@ static void test_folder(void)
     EXPECT(run_finished(folder, 3, &finished, &err) == 0 && !finished, "no result");
     put("metrics.json", "{\n  \"votes\": 0,\n  \"epochs\": 3,\n  \"best_epoch\": 1\n}\n");
     EXPECT(run_finished(folder, 3, &finished, &err) == 0 && finished, "%s", err.message);
-    EXPECT(run_finished(folder, 4, &finished, &err) == -1, "a result of other epochs");
+    EXPECT(run_finished(folder, 4, &finished, &err) == -1 && !finished, "a result of other epochs");
     EXPECT_TEXT(err.message, "finished with 3 epochs, train.epochs is 4");
     put("metrics.json", "{}\n");
-    EXPECT(run_finished(folder, 3, &finished, &err) == -1, "no result of a run");
+    EXPECT(run_finished(folder, 3, &finished, &err) == -1 && !finished, "no result of a run");
     EXPECT_TEXT(err.message, "metrics.json: not the result of a run");
+    put("metrics.json", "{\n  \"epochs\": 3,\n  \"best_ep");
+    EXPECT(run_finished(folder, 3, &finished, &err) == -1 && !finished, "a result that was cut off");
 }
 
 int main(void)
