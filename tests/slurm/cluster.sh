@@ -162,7 +162,7 @@ make_folder() {
 }
 
 answers() { "$@" >/dev/null 2>&1; }
-nodes_idle() { [ "$(timeout 10 sinfo -h -N -o '%N %t' 2>/dev/null | grep -cE '^n[12] idle$')" = 2 ]; }
+nodes_idle() { [ "$(timeout 10 sinfo -h -N -o '%N %t' 2>/dev/null | sort -u | grep -cE '^n[12] idle$')" = 2 ]; }
 any_dead() { local name; for name in "${daemons[@]}"; do daemon "$name" >/dev/null || return 0; done; return 1; }
 idle_or_dead() { any_dead || nodes_idle; }
 

@@ -67,7 +67,7 @@ check "with an estimate of the rest" /usr/bin/python3 -c 'import json; p = json.
 check "a stop's time is told" grep -Eq 'a stop takes about [0-9.]+ s \(save [0-9.]+ s \+ step [0-9.]+ s\); the warning comes 86400 s before the end' lead.log
 check "no warning" bash -c '! grep -q "warning: " lead.log'
 "${train[@]}" --set train.epochs=1 --set train.lead_s=0.001 --out short >short.log 2>&1
-check "too short a lead is a warning with a remedy" grep -Eq 'warning: a stop takes .* more than half of train.lead_s = 0.001.*set train.lead_s = [0-9]+0( |$)' short.log
+check "too short a lead is a warning with a remedy" grep -Eq 'warning: a stop takes .* more than half of train.lead_s = 0.001.*set train.lead_s = [0-9]+0 \(in a grid: slurm.lead_s\)$' short.log
 expect_error "the measured checkpoint stands" 75 "with a checkpoint" "${train[@]}" --set train.epochs=1 --set train.lead_s=9 --set train.max_steps=2 --out saved
 check "it does not change the run" mpi 2 "${train[@]}" --set train.epochs=16 --set train.lead_s=9 --out led
 check "its bits are the same" continued led

@@ -31,6 +31,17 @@ int main(void)
         EXPECT(stop_asked() && !strcmp(stop_reason(), cases[i].reason), "%s: '%s'", cases[i].name, stop_reason());
         stop_clear();
     }
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &held, NULL);
+    raise(SIGUSR2); /* before we were there to catch it */
+    stop_install("usr2");
+    EXPECT(stop_asked() && !strcmp(stop_reason(), "SIGUSR2"), "held back: '%s'", stop_reason());
+    stop_clear();
+    raise(SIGTERM);
+    EXPECT(stop_asked() && !strcmp(stop_reason(), "SIGTERM"), "TERM, too: '%s'", stop_reason());
+    stop_clear();
     int status = status_of_two_interrupts();
     EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGINT, "status %d", status);
     return check_verdict();
