@@ -2,7 +2,8 @@
  *
  * A finished cell is recognised by content: metrics.json stands, has the epochs asked for, and identity.txt (settings, data, initial
  * weights) has the hash that planning found. Whether a process is alive is asked of the system on its own host (a number given away again
- * since then is not it); of other hosts, progress.json must not be older than two minutes. The run folder's lock is not touched: a look must not disturb a start. */
+ * since then is not it); of other hosts, progress.json must not be older than two minutes. The run folder's lock is not touched: a look must
+ * not disturb a start. */
 #include "jobs/grid/cell_state.h"
 
 #include <errno.h>

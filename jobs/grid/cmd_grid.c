@@ -173,7 +173,8 @@ static int run_task(struct cell_list *list, struct settings *s, struct error *er
     if (!rc && !cell) rc = error_set(err, "%s: the grid has no cell '%s' any more", list->out, name);
     if (!rc) {
         which = (int)(cell - list->cells);
-        log_info("%s%s%s%s; its log: %s/train.log", name, job ? ", job " : "", job ? job : "", o.take_over ? ", started again by Slurm" : "", cell->folder);
+        log_info("%s%s%s%s; its log: %s/train.log", name, job ? ", job " : "", job ? job : "",
+                 o.take_over ? ", started again by Slurm" : "", cell->folder);
         rc = runner_run(&result, list, &which, 1, &o, err) ? -1 : end_of_task(&result, !strcmp(settings_string(s, "slurm.signal"), "term"));
     }
     mem_free(name);

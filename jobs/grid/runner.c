@@ -137,7 +137,8 @@ static void tell_end(struct runner *r, const struct cell *cell, const char *how,
 static char *given_up(const struct runner *r, const struct attempts *a, int64_t step)
 {
     int64_t attempts = settings_int(r->o->s, "grid.attempts"), crashes = settings_int(r->o->s, "grid.crashes");
-    if (a->crashes >= crashes) return mem_format("given up after %d crashes at step %lld: %s", a->crashes, (long long)step, *a->why ? a->why : "nobody saw why");
+    if (a->crashes >= crashes)
+        return mem_format("given up after %d crashes at step %lld: %s", a->crashes, (long long)step, *a->why ? a->why : "nobody saw why");
     if (a->counted >= attempts) return mem_format("given up after %d attempts (grid.attempts)", a->counted);
     return NULL;
 }
@@ -160,7 +161,8 @@ static int begin(struct runner *r, struct slot *slot, bool again, struct error *
     }
     char *hopeless = given_up(r, &before.attempts, cell_saved_step(cell->folder));
     if (!hopeless) return launch(r, slot, &before, again, err);
-    int status = before.attempts.outcome == OUTCOME_FAILED && !before.attempts.open ? 0 : attempts_end(cell->folder, before.attempts.count, OUTCOME_FAILED, EXIT_ERROR, 0, hopeless, err);
+    bool known = before.attempts.outcome == OUTCOME_FAILED && !before.attempts.open;
+    int status = known ? 0 : attempts_end(cell->folder, before.attempts.count, OUTCOME_FAILED, EXIT_ERROR, 0, hopeless, err);
     r->result->failed++;
     tell_end(r, cell, "failed", hopeless);
     mem_free(hopeless);
@@ -287,7 +289,12 @@ static void reap(struct runner *r)
 
 static const char *word_of(int signal_number)
 {
-    return signal_number == SIGINT ? "SIGINT" : signal_number == SIGTERM ? "SIGTERM" : signal_number == SIGHUP ? "SIGHUP" : "warning before the time limit";
+    switch (signal_number) {
+    case SIGINT: return "SIGINT";
+    case SIGTERM: return "SIGTERM";
+    case SIGHUP: return "SIGHUP";
+    default: return "warning before the time limit";
+    }
 }
 
 static void warn_cells(struct runner *r)

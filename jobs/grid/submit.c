@@ -312,7 +312,8 @@ int submit_cells(const struct cell_list *list, const int *which, int count, cons
 {
     struct submission u = {.list = list, .s = s, .dry = settings_bool(s, "grid.dry_run"), .folder = next_folder(list)};
     int most = (int)settings_int(s, "slurm.max_array"), status = 0;
-    if (strpbrk(u.folder, "\\\n")) status = error_set(err, "%s: Slurm takes no log file in a folder whose name has a backslash or a line break", list->out);
+    if (strpbrk(u.folder, "\\\n"))
+        status = error_set(err, "%s: Slurm takes no log file in a folder whose name has a backslash or a line break", list->out);
     if (!status && !u.dry) status = write_tasks(&u, which, count, err);
     for (int first = 0, number = 0; first < count && !status; first += most, number++)
         status = submit_array(&u, number, first, count - first < most ? count - first : most, err);

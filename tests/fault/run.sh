@@ -5,7 +5,7 @@
 # PROGRAM is ladnn_faulty of a build's tests/: the program with points at which it can be told to die (base/fault.h). Killed are a rank, the
 # launcher, both, or the process itself at such a point (mid-checkpoint, mid-record ...); or a warning signal asks for a stop. The number of ranks
 # changes from attempt to attempt. A difference, a hang or a wrong exit status is a failure, which keeps its folder.
-source "$(dirname "$0")/../system/common.sh.inc" "$1" "$(cd "$(dirname "$0")/.." && pwd)" "$2"
+source "$(dirname "$0")/../system/common.sh.inc" "$(realpath "$1")" "$(cd "$(dirname "$0")/.." && pwd)" "$2"
 kills_wanted=${3:-200}
 RANDOM=${4:-1}
 limit_s=120
