@@ -46,6 +46,10 @@ const struct setting_row settings_table[] = {
     {"train.init", STRING, "", 0, 0, 0, "initial weights: a file made by ladnn weights import, or a run's best.h5; its head only when it has the outputs wanted"},
     {"train.freeze", INT, "0", -1, 9, 0, "leading stages that stay as they are, statistics included: 1 = the stem, 2 = and the first stage ...; -1 = all but the head"},
 
+    /* test: how predictions are made and judged, at the end of a run and by eval */
+    {"test.flip", BOOL, "false", 0, 0, 0, "predict each picture and its mirror image, and take the mean of the probabilities"},
+    {"test.threshold", STRING, "0.5", 0, 0, 0, "a COVID probability from which on an image is positive; youden or f1 = chosen on the validation split by that figure"},
+
     /* optim: optimiser and schedule */
     {"optim.name", CHOICE, "adam", 0, 0, "adam|sgd", "optimiser"},
     {"optim.lr", FLOAT, "5e-5", 0, 100, 0, "learning rate at the start"},

@@ -43,7 +43,7 @@ static int read_options(struct explain *x, struct error *err)
     x->runs = *text(x, "explain.against") ? 2 : 1;
     for (int k = 0; k < x->runs; k++) {
         struct finished_run *r = &x->run[k];
-        if (finished_run_settings(r, text(x, keys[k]), text(x, "explain.backend"), settings_int(x->own, "explain.batch"), err)) return -1;
+        if (finished_run_settings(r, text(x, keys[k]), text(x, "explain.backend"), settings_int(x->own, "explain.batch"), NULL, err)) return -1;
         if (explain_check(r, o, err)) return -1;
     }
     return 0;

@@ -47,6 +47,6 @@ static int run(struct settings *s, struct error *err)
 }
 
 const struct command command_train = {
-    .name = "train", .groups = "train model gpu optim augment dist loader",
+    .name = "train", .groups = "train model gpu optim augment dist loader test",
     .summary = "train a network on HDF5 shards, on any number of ranks",
     .usage = "--config FILE --data DIR --out RUN [--set key=value ...]", .on_ranks = true, .run = run};

@@ -77,6 +77,11 @@ static int judge(const struct train_config *c, const struct settings *s, struct 
     if (c->vote_last > c->epochs)
         return error_set(err, "train.vote_last = %d (%s) is above train.epochs = %d (%s)", c->vote_last,
                          settings_origin(s, "train.vote_last"), c->epochs, settings_origin(s, "train.epochs"));
+    if (c->vote_last && c->threshold.rule != THRESHOLD_FIXED) {
+        error_set(err, "test.threshold = %s (%s) does not go with train.vote_last", threshold_rule_names[c->threshold.rule],
+                  settings_origin(s, "test.threshold"));
+        return error_hint(err, "the epochs vote on the test images alone; give a number");
+    }
     if (c->dtype == DTYPE_BF16 && !c->ops->has(DTYPE_BF16)) {
         error_set(err, "train.precision = bf16 (%s): backend '%s' has no bf16 on this CPU", settings_origin(s, "train.precision"),
                   c->ops->name);
@@ -124,6 +129,9 @@ int train_config_read(struct train_config *c, const struct settings *s, struct e
         .prefetch = (int)settings_int(s, "loader.prefetch")};
     c->cache = settings_bool(s, "loader.cache");
     c->cache_mb = settings_int(s, "loader.cache_mb");
+    c->test_flip = settings_bool(s, "test.flip");
+    if (threshold_parse(&c->threshold, settings_string(s, "test.threshold"), err))
+        return error_prefix(err, "test.threshold (%s)", settings_origin(s, "test.threshold"));
     return judge(c, s, err);
 }
 
@@ -157,6 +165,8 @@ void train_config_identity(const struct settings *s, struct text *out)
         text_add(out, "train.virtual_shards = %lld\ntrain.backend = %s\n", (long long)settings_int(s, "train.virtual_shards"),
                  settings_string(s, "train.backend"));
     if (!strcmp(settings_string(s, "dist.gradients"), "bf16")) text_add(out, "dist.gradients = bf16\n");
+    if (settings_bool(s, "test.flip")) text_add(out, "test.flip = true\n");
+    if (strcmp(settings_string(s, "test.threshold"), "0.5")) text_add(out, "test.threshold = %s\n", settings_string(s, "test.threshold"));
     if (settings_int(s, "train.vote_last")) /* which epochs vote is counted from the last one */
         text_add(out, "train.epochs = %lld\n", (long long)settings_int(s, "train.epochs"));
 }

@@ -7,6 +7,7 @@
 #include "ops/ops.h"
 #include "train/loss.h"
 #include "train/optim.h"
+#include "train/threshold.h"
 
 struct train_config { /* strings are borrowed from the settings */
     const char *backbone, *method, *data, *out, *stop_signal, *comm_kind, *init;
@@ -22,6 +23,8 @@ struct train_config { /* strings are borrowed from the settings */
     double head_lr_factor, layer_decay;
     int epochs, batch, eval_batch, threads, virtual_shards, checkpoint_keep, vote_last;
     int64_t max_steps;
+    struct threshold threshold;
+    bool test_flip;
     bool capture, deterministic, sync_bn, overlap, bf16_gradients, resume, overwrite, take_over, cache;
     int64_t cache_mb;
     double take_over_s, lead_s, time_limit_s, checkpoint_every_s, timeout_s;

@@ -11,7 +11,15 @@
 #include "train/commands.h"
 #include "train/trainer.h"
 
-int finished_run_settings(struct finished_run *r, const char *path, const char *backend, int64_t batch, struct error *err)
+/* The value of `own` in the place of the run's, when it was given. */
+static int replace(struct settings *s, const struct settings *own, const char *key, const char *value, struct error *err)
+{
+    const char *origin = settings_origin(own, key);
+    return strcmp(origin, "default") ? settings_set(s, key, value, origin, err) : 0;
+}
+
+int finished_run_settings(struct finished_run *r, const char *path, const char *backend, int64_t batch, const struct settings *own,
+                          struct error *err)
 {
     char text[32], *config = path_join(path, "config.cfg");
     *r = (struct finished_run){.path = path, .settings = settings_open(&command_train)};
@@ -20,6 +28,8 @@ int finished_run_settings(struct finished_run *r, const char *path, const char *
     snprintf(text, sizeof text, "%lld", (long long)batch);
     if (!rc) rc = settings_set(r->settings, "train.eval_batch", text, "--batch", err);
     if (!rc && strcmp(backend, "run")) rc = settings_set(r->settings, "train.backend", backend, "--backend", err);
+    if (!rc && own) rc = replace(r->settings, own, "test.flip", settings_bool(own, "test.flip") ? "true" : "false", err);
+    if (!rc && own) rc = replace(r->settings, own, "test.threshold", settings_string(own, "test.threshold"), err);
     return rc ? rc : train_config_read(&r->c, r->settings, err);
 }
 

@@ -13,8 +13,10 @@ struct finished_run {
     struct graph *graph;
     struct network *net;
 };
-/* Reads config.cfg. `backend`: "run" leaves it as the run has it. Close also after a failure. */
-int finished_run_settings(struct finished_run *r, const char *path, const char *backend, int64_t batch, struct error *err);
+/* Reads config.cfg. `backend`: "run" leaves it as the run has it. `own`: settings whose test.*, where they were given, replace the run's; or
+ * NULL. Close also after a failure. */
+int finished_run_settings(struct finished_run *r, const char *path, const char *backend, int64_t batch, const struct settings *own,
+                          struct error *err);
 /* Opens the network for evaluation, up to c.eval_batch images, with the weights of best.h5. The backend is open. `explain` as in
  * network_options. */
 int finished_run_load(struct finished_run *r, bool explain, struct error *err);

@@ -152,24 +152,20 @@ static int vote(struct trainer *t, struct error *err)
 {
     struct evaluation e;
     if (!t->c.vote_last || t->at.epoch < t->c.epochs - t->c.vote_last) return 0;
-    if (evaluate_split(&e, t->data, SPLIT_TEST, t->net, &t->c, t->comm, err)) return -1;
-    t->at.votes++;
-    if (e.logits) {
-        double *p = NEW_ARRAY(double, e.count * LOGIT_COUNT);
-        loss_probabilities(p, e.logits, (int)e.count, &t->c.loss);
-        for (int64_t i = 0; i < e.count * LOGIT_COUNT; i++) t->vote_sum[i] += p[i];
-        mem_free(p);
-    }
-    mem_free(e.logits);
-    return 0;
+    int rc = predict_split(&e, t->data, SPLIT_TEST, t->net, &t->c, t->comm, err);
+    if (!rc) t->at.votes++;
+    for (int64_t i = 0; e.probability && i < e.count * LOGIT_COUNT; i++) t->vote_sum[i] += e.probability[i];
+    evaluation_free(&e);
+    return rc;
 }
 
 static int end_epoch(struct trainer *t, double started_s, struct error *err)
 {
     struct evaluation e;
     double trained_s = clock_s();
-    if (evaluate_split(&e, t->data, SPLIT_VAL, t->net, &t->c, t->comm, err)) return -1;
-    mem_free(e.logits);
+    int rc = evaluate_split(&e, t->data, SPLIT_VAL, t->net, &t->c, t->comm, err);
+    evaluation_free(&e); /* the losses stay */
+    if (rc) return -1;
     if (!isfinite(e.loss) || !isfinite(e.covid)) { /* the same on all ranks */
         error_set(err, "epoch %d: the validation loss is not a number", t->at.epoch + 1);
         return error_hint(err, "lower optim.lr, or set optim.clip_norm");
@@ -181,14 +177,14 @@ static int end_epoch(struct trainer *t, double started_s, struct error *err)
     t->at.batch = 0;
     t->at.images = 0;
     t->at.loss_sum = t->at.covid_sum = 0;
-    int rc = trainer_save(t, err);
+    rc = trainer_save(t, err);
     pace_end_epoch(&t->pace, clock_s() - trained_s, train_loss);
     if (!rc) pace_judge_lead(t);
     return rc;
 }
 
 /* ---- the test ---- */
-static int write_metrics(struct trainer *t, const struct run_metrics *m, struct error *err)
+static int write_metrics(struct trainer *t, const struct results *r, struct error *err)
 {
     struct text out = {0};
     struct json j;
@@ -202,7 +198,8 @@ static int write_metrics(struct trainer *t, const struct run_metrics *m, struct 
     json_int(&j, "epochs", t->at.epoch);
     json_int(&j, "best_epoch", t->at.best_epoch + 1);
     json_int(&j, "votes", t->at.votes);
-    metrics_json(&j, m);
+    json_bool(&j, "flip", t->c.test_flip);
+    results_json(&j, r);
     json_end_object(&j);
     text_add(&out, "\n");
     int rc = run_folder_write(t->run, "metrics.json", &out, err);
@@ -213,21 +210,13 @@ static int write_metrics(struct trainer *t, const struct run_metrics *m, struct 
 /* Rank 0: probabilities of the test split -> predictions.csv, metrics.json. */
 static int report(struct trainer *t, const double *probability, struct error *err)
 {
-    int64_t n = dataset_count(t->data, SPLIT_TEST);
-    float *labels = NEW_ARRAY(float, n * LOGIT_COUNT);
-    uint8_t *truth = NEW_ARRAY(uint8_t, n * LOGIT_COUNT);
-    struct run_metrics m;
-    split_labels(labels, t->data, SPLIT_TEST);
-    for (int64_t i = 0; i < n * LOGIT_COUNT; i++) truth[i] = labels[i] > 0;
-    metrics_run(&m, probability, truth, n);
-    log_info("test: n %" PRId64 ", sensitivity %.3f, specificity %.3f, F1 %.3f, accuracy %.3f, AUC %.3f%s", m.covid.n,
-             m.covid.sensitivity, m.covid.specificity, m.covid.f1, m.covid.accuracy, m.covid.auc,
-             dataset_synthetic(t->data) ? " (SYNTHETIC data)" : "");
+    struct results r;
+    results_make(&r, probability, t->data, SPLIT_TEST, &t->c.threshold);
+    const struct binary_metrics *m = &r.images.covid;
+    log_info("test: n %" PRId64 ", sensitivity %.3f, specificity %.3f, F1 %.3f, accuracy %.3f, AUC %.3f%s", m->n, m->sensitivity,
+             m->specificity, m->f1, m->accuracy, m->auc, dataset_synthetic(t->data) ? " (SYNTHETIC data)" : "");
     int rc = run_write_predictions(t->run, t->data, SPLIT_TEST, probability, err);
-    if (!rc) rc = write_metrics(t, &m, err);
-    mem_free(labels);
-    mem_free(truth);
-    return rc;
+    return rc ? rc : write_metrics(t, &r, err);
 }
 
 static int load_best(struct trainer *t, struct error *err)
@@ -241,20 +230,14 @@ static int load_best(struct trainer *t, struct error *err)
 static int test(struct trainer *t, struct error *err)
 {
     struct evaluation e = {0};
-    int rc = 0;
-    if (!t->c.vote_last) {
-        if (load_best(t, err) || evaluate_split(&e, t->data, SPLIT_TEST, t->net, &t->c, t->comm, err)) return -1;
+    if (!t->c.vote_last && (load_best(t, err) || choose_threshold(&t->c, t->data, t->net, t->comm, err))) return -1;
+    int rc = t->c.vote_last ? 0 : predict_split(&e, t->data, SPLIT_TEST, t->net, &t->c, t->comm, err);
+    if (!rc) {
+        for (int64_t i = 0; t->vote_sum && i < dataset_count(t->data, SPLIT_TEST) * LOGIT_COUNT; i++) t->vote_sum[i] /= t->at.votes;
+        rc = comm_agree(t->comm, t->run ? report(t, t->vote_sum ? t->vote_sum : e.probability, err) : 0, err, "writing the results");
     }
-    if (t->run) {
-        int64_t count = dataset_count(t->data, SPLIT_TEST) * LOGIT_COUNT;
-        double *p = NEW_ARRAY(double, count);
-        if (e.logits) loss_probabilities(p, e.logits, (int)e.count, &t->c.loss);
-        for (int64_t i = 0; t->vote_sum && i < count; i++) p[i] = t->vote_sum[i] / t->at.votes;
-        rc = report(t, p, err);
-        mem_free(p);
-    }
-    mem_free(e.logits);
-    return comm_agree(t->comm, rc, err, "writing the results");
+    evaluation_free(&e);
+    return rc;
 }
 
 /* To the last epoch and the test, or to an agreed stop. */

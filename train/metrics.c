@@ -43,12 +43,12 @@ static double area_under_curve(const double *score, const uint8_t *label, int64_
 
 static double ratio(int64_t a, int64_t b) { return b ? (double)a / (double)b : NAN; }
 
-void metrics_binary(struct binary_metrics *m, const double *score, const uint8_t *label, int64_t n)
+void metrics_binary(struct binary_metrics *m, const double *score, const uint8_t *label, int64_t n, double threshold)
 {
     double *hard = NEW_ARRAY(double, n);
     *m = (struct binary_metrics){.n = n};
     for (int64_t i = 0; i < n; i++) {
-        bool positive = score[i] >= 0.5;
+        bool positive = score[i] >= threshold;
         hard[i] = positive;
         if (label[i])
             positive ? m->tp++ : m->fn++;
@@ -65,7 +65,7 @@ void metrics_binary(struct binary_metrics *m, const double *score, const uint8_t
     mem_free(hard);
 }
 
-void metrics_run(struct run_metrics *m, const double *probability, const uint8_t *label, int64_t n)
+void metrics_run(struct run_metrics *m, const double *probability, const uint8_t *label, int64_t n, double threshold)
 {
     double *score = NEW_ARRAY(double, n);
     uint8_t *truth = NEW_ARRAY(uint8_t, n);
@@ -77,7 +77,7 @@ void metrics_run(struct run_metrics *m, const double *probability, const uint8_t
             support += truth[i];
         }
         if (k == 0) {
-            metrics_binary(&m->covid, score, truth, n);
+            metrics_binary(&m->covid, score, truth, n, threshold);
         } else {
             m->lesion[k - 1].support = support;
             m->lesion[k - 1].auc = area_under_curve(score, truth, n);

@@ -16,6 +16,7 @@
 #include "train/pace.h"
 #include "train/reduce.h"
 #include "train/resident.h"
+#include "train/results.h"
 #include "train/run_folder.h"
 
 struct position { /* where the run is: kept in a checkpoint, the same on all ranks */
@@ -70,15 +71,23 @@ int trainer_run(struct trainer *t, enum train_end *end, struct error *err);
 int train_step(struct trainer *t, struct loss_sums *loss, double *gradient_norm, struct error *err);
 /* Loader pass over the rest of the epoch from t->at.batch on. */
 void train_start_epoch(struct trainer *t);
-/* Collective. Logits of a whole split in item order on rank 0 (mem_alloc; NULL elsewhere). Fixed batches of eval_batch images
+/* Collective. Logits of a whole split in item order on rank 0 (NULL elsewhere). Fixed batches of eval_batch images
  * are dealt to the ranks in turn, so results do not depend on the number of ranks. */
 struct evaluation {
     float *logits;       /* (count, outputs), rank 0 */
+    double *probability; /* (count, 6), rank 0, by predict_split */
     int64_t count;
     double loss, covid;  /* means: loss as in training, COVID cross-entropy; on all ranks */
 };
 int evaluate_split(struct evaluation *e, struct dataset *d, enum split split, struct network *net, const struct train_config *c,
                    struct comm *comm, struct error *err);
+/* Collective. The same with probabilities: of each picture, or with test.flip the mean of it and its mirror image; the losses stay those of
+ * the pictures. */
+int predict_split(struct evaluation *e, struct dataset *d, enum split split, struct network *net, const struct train_config *c,
+                  struct comm *comm, struct error *err);
+void evaluation_free(struct evaluation *e);
+/* Collective. A c->threshold that is a rule gets its value, on rank 0, from the predictions of the validation split. */
+int choose_threshold(struct train_config *c, struct dataset *d, struct network *net, struct comm *comm, struct error *err);
 /* The six labels of an image, and (count, 6) of a split. */
 void labels_of(float labels[LOGIT_COUNT], const struct shard_item *item);
 void split_labels(float *labels, const struct dataset *d, enum split split);

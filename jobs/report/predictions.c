@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "io/csv.h"
+#include "train/patients.h"
 
 enum { COLUMN_FILE, COLUMN_PATIENT, COLUMN_LABEL, COLUMN_PROBABILITY = COLUMN_LABEL + LOGIT_COUNT,
        COLUMN_SYNTHETIC = COLUMN_PROBABILITY + LOGIT_COUNT, COLUMNS };
@@ -115,16 +116,6 @@ static int check_doubles(const struct predictions *p, const char *path, struct e
     return rc;
 }
 
-static void number_patients(struct predictions *p)
-{
-    struct named *s = sort_names(p->patient, p->n);
-    int64_t *first = NEW_ARRAY(int64_t, p->n); /* the patient's first image */
-    for (int64_t i = 0; i < p->n; i++) first[s[i].image] = i && !strcmp(s[i].name, s[i - 1].name) ? first[s[i - 1].image] : s[i].image;
-    for (int64_t i = 0; i < p->n; i++) p->cluster[i] = first[i] == i ? p->clusters++ : p->cluster[first[i]];
-    mem_free(first);
-    mem_free(s);
-}
-
 /* Rows end with a line end; the last one of a file that was cut mostly does not. */
 static int check_end(const char *path, struct error *err)
 {
@@ -154,7 +145,7 @@ int predictions_read(struct predictions *p, const char *path, struct error *err)
         predictions_free(p);
         return -1;
     }
-    number_patients(p);
+    p->clusters = patients_number(p->cluster, (const char *const *)p->patient, p->n);
     return 0;
 }
 

@@ -229,7 +229,7 @@ static int read_result(struct run *r, const struct json_value *told, struct note
         predictions_free(&r->predictions);
         return -1;
     }
-    metrics_run(&r->metrics, r->predictions.probability, r->predictions.label, r->predictions.n);
+    metrics_run(&r->metrics, r->predictions.probability, r->predictions.label, r->predictions.n, 0.5);
     compare_metrics(r, told, notes);
     r->epochs = (int)json_member_number(told, "epochs", 0);
     r->best_epoch = (int)json_member_number(told, "best_epoch", 0);

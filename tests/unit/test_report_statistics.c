@@ -52,7 +52,7 @@ static void compare_figures(FILE *f, int n, double denominator, int set)
     ranking_make(&r, score, label, n);
     ranking_figures(plain, &r, NULL);
     ranking_figures(thrice, &r, three);
-    metrics_binary(&m, score, label, n);
+    metrics_binary(&m, score, label, n, 0.5);
     for (int k = 0; k < FIGURE_COUNT; k++) {
         double want = number(f);
         expect_same(plain[order[k]], want, 1e-12, figure_names[order[k]], set);

@@ -143,7 +143,7 @@ static void test_identity(void)
         "optim.name=sgd", "optim.lr=5.000000001e-5", "optim.weight_decay=0", "optim.beta1=0.8", "optim.beta2=0.9", "optim.eps=1e-7",
         "optim.momentum=0.8", "optim.schedule=cosine", "optim.cosine_period=9", "optim.clip_norm=1", "augment.recipe=none",
         "augment.size=96", "augment.flip=0", "augment.scale_min=0.9", "augment.scale_max=1.3", "augment.shear_degrees=1",
-        "augment.crop_scale_min=0.6", "augment.crop_resize=240", "gpu.tf32=true", "dist.gradients=bf16"};
+        "augment.crop_scale_min=0.6", "augment.crop_resize=240", "gpu.tf32=true", "dist.gradients=bf16", "test.flip=true", "test.threshold=youden"};
     static const char *const do_not[] = {
         "train.data=D", "train.init=I", "train.out=O", "train.epochs=16", "train.threads=3", "train.virtual_shards=8", "train.max_steps=4",
         "train.time_limit_s=1", "train.checkpoint_every_s=1", "train.checkpoint_keep=3", "train.resume=false", "train.eval_batch=2",
@@ -154,7 +154,7 @@ static void test_identity(void)
     for (size_t i = 0; i < sizeof decide / sizeof *decide; i++) EXPECT(changes_identity("", decide[i]), "%s", decide[i]);
     for (size_t i = 0; i < sizeof do_not / sizeof *do_not; i++) EXPECT(!changes_identity("", do_not[i]), "%s", do_not[i]);
     for (const struct setting_row *row = settings_table; row->key; row++)
-        for (const char *const *group = (const char *const[]){"train.", "model.", "optim.", "gpu.", "augment.", "dist.", "loader.", NULL}; *group; group++)
+        for (const char *const *group = (const char *const[]){"train.", "model.", "optim.", "gpu.", "augment.", "dist.", "loader.", "test.", NULL}; *group; group++)
             rows += !strncmp(row->key, *group, strlen(*group));
     EXPECT(rows == (int)(sizeof decide / sizeof *decide + sizeof do_not / sizeof *do_not), "a new key (%d) needs a place in one of the lists", rows);
     EXPECT(changes_identity("train.deterministic=true", "train.virtual_shards=8"), "the parts of a batch count when deterministic");

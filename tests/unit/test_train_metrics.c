@@ -34,7 +34,7 @@ static void compare_set(FILE *f, int n, double denominator, int set)
     for (int i = 0; i < n; i++) label[i] = labels[i] == '1';
     for (int i = 0; i < n; i++) score[i] = number(f) / denominator;
     EXPECT(fscanf(f, "%lld %lld %lld %lld", &tp, &fp, &tn, &fn) == 4, "set %d: counts", set);
-    metrics_binary(&m, score, label, n);
+    metrics_binary(&m, score, label, n, 0.5);
     EXPECT(m.n == n && m.tp == tp && m.fp == fp && m.tn == tn && m.fn == fn, "set %d: counts", set);
     expect_figure(m.sensitivity, number(f), "sensitivity", set);
     expect_figure(m.specificity, number(f), "specificity", set);
@@ -72,10 +72,10 @@ static void test_lesions(void)
         probability[i] = (double)random_below(&r, 12) / 11;
         label[i] = i % LOGIT_COUNT != 4 && random_below(&r, 1 + i % LOGIT_COUNT) == 0 && i % 7 != 3; /* 4: never */
     }
-    metrics_run(&m, probability, label, N);
+    metrics_run(&m, probability, label, N, 0.5);
     for (int k = 0; k < LOGIT_COUNT; k++) {
         for (int i = 0; i < N; i++) score[i] = probability[i * LOGIT_COUNT + k], truth[i] = label[i * LOGIT_COUNT + k];
-        metrics_binary(&want, score, truth, N);
+        metrics_binary(&want, score, truth, N, 0.5);
         if (k == 0) EXPECT(memcmp(&m.covid, &want, sizeof want) == 0 && want.auc > 0, "column 0 is the diagnosis");
         if (k == 0) continue;
         EXPECT(m.lesion[k - 1].support == want.tp + want.fn, "%s: support %d", lesion_names[k - 1], (int)m.lesion[k - 1].support);
@@ -98,7 +98,7 @@ static void test_json(void)
         text_clear(&out);
         json_open(&j, &out, false);
         json_object(&j, NULL);
-        metrics_run(&m, probability, label, n);
+        metrics_run(&m, probability, label, n, 0.5);
         metrics_json(&j, &m);
         json_end_object(&j);
         const char *got = out.data;
@@ -128,7 +128,7 @@ static void test_not_a_number(void)
     static const double score[] = {NAN, 0.7, 0.2, NAN};
     static const uint8_t label[] = {1, 1, 0, 0};
     struct binary_metrics m;
-    metrics_binary(&m, score, label, 4);
+    metrics_binary(&m, score, label, 4, 0.5);
     EXPECT(m.tp == 1 && m.fn == 1 && m.tn == 2 && m.fp == 0 && isnan(m.auc), "AUC %g", m.auc);
 }
 
