@@ -34,61 +34,89 @@ int network_norm_images(const struct network *n, const struct network_pass *pass
 
 bool network_norm_alone(const struct network *n, const struct network_pass *pass) { return n->o.shards == 1 && !pass->share; }
 
-/* Sum and sum of squares of the channels that no earlier node has taken, over all shards and ranks. */
-static void norm_take_sums(struct run *r, int i)
+/* Statistics in one call: one shard whose sums nobody shares. */
+static bool norm_at_once(const struct run *r) { return r->n->o.ops->norm_batch && network_norm_alone(r->n, r->pass); }
+
+/* Of the channels that no earlier node has taken, the parts of all shards: (2, fresh channels) each. */
+static void norm_parts(const struct run *r, int i, double *parts[])
+{
+    const struct layer *layer = &r->n->layer[i];
+    for (int s = 0; s < r->shards; s++) parts[s] = r->n->part_sums + (size_t)s * 2 * (size_t)(layer->stats_end - layer->stats_first);
+}
+
+/* The parts become sum and sum of squares over all shards and ranks. */
+static void norm_sum_parts(struct run *r, int i, double *const parts[])
 {
     struct network *n = r->n;
     const struct ops *ops = n->o.ops;
-    const struct layer *layer = &n->layer[i];
-    int x = n->g->nodes[i].x, root = value_root(n->g, x), all = n->g->values[root].c;
-    int first = layer->stats_first, c = layer->stats_end - first;
-    double *sum = n->sums[root] + first, *squares = sum + all, *parts[MAX_SHARDS];
-    bool direct = network_norm_alone(n, r->pass);
-    if (c <= 0) return;
-    for (int s = 0; s < r->shards; s++) {
-        struct tensor t = view(r, x, s);
-        t.c_offset = first;
-        t.c = c;
-        parts[s] = n->part_sums + (size_t)s * 2 * (size_t)c;
-        ops->norm_sums(direct ? sum : parts[s], direct ? squares : parts[s] + c, &t);
-    }
-    if (direct) return;
+    int first = n->layer[i].stats_first, c = n->layer[i].stats_end - first, root = value_root(n->g, n->g->nodes[i].x);
+    double *sum = n->sums[root] + first, *squares = sum + n->g->values[root].c;
     ops->tree_sum_double(parts, r->shards, 2 * (size_t)c);
     if (r->pass->share) r->pass->share(r->pass->context, parts[0], 2 * c);
     ops->copy(sum, parts[0], sizeof(double) * (size_t)c);
     ops->copy(squares, parts[0] + c, sizeof(double) * (size_t)c);
 }
 
-/* Sums and statistics in one call. */
-static void norm_batch(struct run *r, int i, const struct norm_spec *spec, double count)
+/* Channels whose sums are taken at node i, of one shard. */
+static struct tensor norm_fresh(const struct run *r, int i, int s)
+{
+    struct tensor t = view(r, r->n->g->nodes[i].x, s);
+    t.c_offset = r->n->layer[i].stats_first;
+    t.c = r->n->layer[i].stats_end - t.c_offset;
+    return t;
+}
+
+static void norm_take_sums(struct run *r, int i)
 {
     struct network *n = r->n;
-    const struct layer *layer = &n->layer[i];
-    int x = n->g->nodes[i].x, root = value_root(n->g, x);
-    struct tensor fresh = view(r, x, 0);
-    fresh.c_offset = layer->stats_first;
-    fresh.c = layer->stats_end - layer->stats_first;
-    n->o.ops->norm_batch(&layer->norm, spec, n->sums[root], n->sums[root] + n->g->values[root].c, &fresh, count);
+    const struct ops *ops = n->o.ops;
+    struct tensor fresh = norm_fresh(r, i, 0);
+    int root = value_root(n->g, n->g->nodes[i].x), c = fresh.c;
+    double *sum = n->sums[root] + n->layer[i].stats_first, *parts[MAX_SHARDS];
+    if (c <= 0) return;
+    if (network_norm_alone(n, r->pass)) {
+        ops->norm_sums(sum, sum + n->g->values[root].c, &fresh);
+        return;
+    }
+    norm_parts(r, i, parts);
+    for (int s = 0; s < r->shards; s++) {
+        fresh = norm_fresh(r, i, s);
+        ops->norm_sums(parts[s], parts[s] + c, &fresh);
+    }
+    norm_sum_parts(r, i, parts);
+}
+
+static struct norm_spec norm_spec_of(const struct network *n, int i)
+{
+    const struct node *node = &n->g->nodes[i];
+    return (struct norm_spec){n->g->values[node->x].c, node->eps, node->momentum};
+}
+
+/* Elements of a channel. */
+static double norm_count(const struct run *r, int i)
+{
+    const struct value *x = &r->n->g->values[r->n->g->nodes[i].x];
+    return (double)network_norm_images(r->n, r->pass) * x->h * x->w;
 }
 
 static void norm_coefficients(struct run *r, int i)
 {
     struct network *n = r->n;
-    const struct node *node = &n->g->nodes[i];
-    const struct value *x = &n->g->values[node->x];
-    int root = value_root(n->g, node->x), all = n->g->values[root].c;
-    struct norm_spec spec = {x->c, node->eps, node->momentum};
+    const struct ops *ops = n->o.ops;
+    const struct norm_memory *m = &n->layer[i].norm;
+    const struct norm_spec spec = norm_spec_of(n, i);
+    int root = value_root(n->g, n->g->nodes[i].x);
+    double *sum = n->sums[root], *squares = sum + n->g->values[root].c;
+    bool taken = n->layer[i].stats_from != NONE; /* by forward_conv */
     if (!r->pass || i < n->frozen_nodes) {
-        n->o.ops->norm_frozen(&n->layer[i].norm, &spec);
-        return;
+        ops->norm_frozen(m, &spec);
+    } else if (norm_at_once(r)) {
+        struct tensor fresh = norm_fresh(r, i, 0);
+        if (!taken) ops->norm_batch(m, &spec, sum, squares, &fresh, norm_count(r, i));
+    } else {
+        if (!taken) norm_take_sums(r, i);
+        ops->norm_statistics(m, &spec, sum, squares, norm_count(r, i));
     }
-    double count = (double)network_norm_images(n, r->pass) * x->h * x->w;
-    if (n->o.ops->norm_batch && network_norm_alone(n, r->pass)) {
-        norm_batch(r, i, &spec, count);
-        return;
-    }
-    norm_take_sums(r, i);
-    n->o.ops->norm_statistics(&n->layer[i].norm, &spec, n->sums[root], n->sums[root] + all, count);
 }
 
 /* Stochastic depth's factors of a shard's images, or NULL. */
@@ -112,6 +140,29 @@ static void forward_norm(struct run *r, int i)
         if (node->residual != NONE) residual = view(r, node->residual, s);
         n->o.ops->norm_forward(&y, &x, node->residual != NONE ? &residual : NULL, m->scale, m->shift, norm_row_scale(r, i, s), node->act);
     }
+}
+
+/* A convolution that batch normalisation i follows, with the sums for it. */
+static void conv_with_sums(struct run *r, struct conv *conv, const struct tensor *y, const struct tensor *x, const float *weights, int i)
+{
+    struct network *n = r->n;
+    const struct norm_spec spec = norm_spec_of(n, i);
+    int root = value_root(n->g, n->g->nodes[i].x);
+    double *sum = n->sums[root], *parts[MAX_SHARDS];
+    if (norm_at_once(r)) {
+        n->o.ops->conv_forward_batch(conv, y, x, weights, &n->layer[i].norm, &spec, sum, sum + n->g->values[root].c, norm_count(r, i));
+        return;
+    }
+    norm_parts(r, i, parts);
+    n->o.ops->conv_forward_sums(conv, y, x, weights, parts, r->shards);
+    norm_sum_parts(r, i, parts);
+}
+
+static void forward_conv(struct run *r, const struct layer *layer, const struct tensor *y, const struct tensor *x, const float *weights, const float *bias)
+{
+    int norm = r->pass ? layer->stats_for : NONE;
+    if (norm != NONE && norm >= r->n->frozen_nodes) conv_with_sums(r, layer->conv, y, x, weights, norm);
+    else r->n->o.ops->conv_forward(layer->conv, y, x, weights, bias, r->shards);
 }
 
 static void forward_pool(struct run *r, int i)
@@ -157,7 +208,7 @@ static void forward_node(struct run *r, int i)
     views(r, x, node->x);
     views(r, y, node->y);
     switch (node->kind) {
-    case NODE_CONV: n->o.ops->conv_forward(n->layer[i].conv, y, x, weights, bias, r->shards); break;
+    case NODE_CONV: forward_conv(r, &n->layer[i], y, x, weights, bias); break;
     case NODE_LINEAR: n->o.ops->linear_forward(n->layer[i].linear, y, x, weights, bias, r->shards); break;
     case NODE_NORM: forward_norm(r, i); break;
     case NODE_MAXPOOL:

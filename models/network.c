@@ -20,6 +20,7 @@ static int create_conv(struct network *n, int i, struct error *err)
         .kernel = node->kernel, .stride = node->stride, .padding = node->padding, .groups = node->groups,
         .bias = node->param[1] != NONE, .relu = node->act == ACT_RELU, .first = node->x == n->g->input, .dtype = n->o.dtype};
     int images = n->o.shards ? n->o.max_images : n->o.max_eval_images;
+    if (n->layer[i].stats_for != NONE) spec.sums_c_total = n->g->values[value_root(n->g, node->y)].c;
     n->layer[i].conv = n->o.ops->conv_create(&spec, images, n->o.shards > 0, NULL, err);
     return n->layer[i].conv ? 0 : error_prefix(err, "%s", node->name);
 }
@@ -52,6 +53,7 @@ struct network *network_open(const struct graph *g, const struct network_options
     n->o = *options;
     n->layer = NEW_ARRAY(struct layer, g->node_count);
     ASSERT(n->o.shards <= MAX_SHARDS && (n->o.shards == 0 || n->o.max_images > 0));
+    plan_sums(n);
     if (n->o.shards) plan_make(&n->train, n, n->o.max_images, true);
     if (n->o.max_eval_images) plan_make(&n->eval, n, n->o.max_eval_images, false);
     if (create_handles(n, err) || network_memory_open(n, err)) {

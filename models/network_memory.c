@@ -47,7 +47,7 @@ static bool lay_out_parameters(struct network *n)
     return n->parameters && (n->gradients || !n->o.shards);
 }
 
-/* ---- normalisation: values of the current pass, running statistics, and which channels' sums each node takes first ---- */
+/* ---- normalisation: values of the current pass, running statistics ---- */
 enum { NORM_ROWS = 6 }; /* mean, inv_std, scale, shift, running mean and variance */
 
 static bool drops_rows(const struct network *n, const struct node *node) { return node->drop > 0 && n->o.shards; }
@@ -97,28 +97,21 @@ static bool lay_out_norms(struct network *n)
 {
     const struct graph *g = n->g;
     if (!take_norm_memory(n)) return false;
-    int *have = NEW_ARRAY(int, g->value_count); /* channels of a buffer whose sums an earlier node takes */
     float *at = n->norm_values;
     double *sums = n->norm_sums;
     n->sums = NEW_ARRAY(double *, g->value_count);
     n->norm_node = NEW_ARRAY(int, g->norm_count);
     for (int i = 0; i < g->node_count; i++) {
         const struct node *node = &g->nodes[i];
-        struct layer *layer = &n->layer[i];
-        int c = g->values[node->x].c, root = value_root(g, node->x);
+        int root = value_root(g, node->x);
         if (node->kind != NODE_NORM) continue;
-        ASSERT(g->values[node->x].c_offset == 0); /* slices that are normalised start at channel 0 */
         place_norm(n, i, &at);
-        start_running(n, node->buffers, c);
+        start_running(n, node->buffers, g->values[node->x].c);
         if (!n->sums[root]) {
             n->sums[root] = sums;
             sums += 2 * g->values[root].c;
         }
-        layer->stats_first = have[root];
-        layer->stats_end = c > have[root] ? c : have[root];
-        have[root] = layer->stats_end;
     }
-    mem_free(have);
     return true;
 }
 

@@ -31,6 +31,8 @@ struct layer { /* a node's run-time state */
     struct conv *conv;
     struct linear *linear;
     int stats_first, stats_end;   /* norm: channels of x's buffer whose sums are taken here first */
+    int stats_from;               /* norm: the convolution that writes just these and takes their sums (ops->conv_forward_sums), or NONE */
+    int stats_for;                /* conv: the normalisation that it does so for, or NONE */
     struct norm_memory norm;      /* norm: (c) each */
     float *row_scale;             /* norm with drop: (shards, images) */
     int64_t gradient_end;         /* arena position that is final after this node's backward */
@@ -65,6 +67,7 @@ int network_memory_open(struct network *n, struct error *err);
 void network_memory_close(struct network *n);
 bool network_is_stored_weight(const struct network *n, int p); /* in the backend's own arrangement */
 
+void plan_sums(struct network *n); /* stats_* of all layers */
 void plan_make(struct plan *p, struct network *n, int images, bool training);
 void plan_free(struct plan *p);
 void gradient_plan_free(struct gradient_plan *p);

@@ -219,6 +219,37 @@ static void plan_explain(struct plan *p, const struct network *n)
     }
 }
 
+/* The convolution that writes channels [first, end) of a buffer and nothing else, or NONE. */
+static int writer_of(const struct graph *g, int root, int first, int end)
+{
+    for (int i = 0; i < g->node_count; i++) {
+        const struct value *y = &g->values[g->nodes[i].y];
+        bool plain = g->nodes[i].kind == NODE_CONV && g->nodes[i].param[1] == NONE && g->nodes[i].act == ACT_NONE;
+        if (plain && value_root(g, g->nodes[i].y) == root && y->c_offset == first && y->c_offset + y->c == end) return i;
+    }
+    return NONE;
+}
+
+/* Sums are taken once of each channel: by the first normalisation over it, or by the convolution that writes it. */
+void plan_sums(struct network *n)
+{
+    const struct graph *g = n->g;
+    int *have = NEW_ARRAY(int, g->value_count); /* channels of a buffer whose sums an earlier normalisation takes */
+    for (int i = 0; i < g->node_count; i++) n->layer[i].stats_from = n->layer[i].stats_for = NONE;
+    for (int i = 0; i < g->node_count; i++) {
+        struct layer *layer = &n->layer[i];
+        int x = g->nodes[i].x, c = g->values[x].c, root = value_root(g, x);
+        if (g->nodes[i].kind != NODE_NORM) continue;
+        ASSERT(g->values[x].c_offset == 0); /* slices that are normalised start at channel 0 */
+        layer->stats_first = have[root];
+        layer->stats_end = c > have[root] ? c : have[root];
+        have[root] = layer->stats_end;
+        if (n->o.ops->conv_forward_sums && n->o.shards) layer->stats_from = writer_of(g, root, layer->stats_first, layer->stats_end);
+        if (layer->stats_from != NONE) n->layer[layer->stats_from].stats_for = i;
+    }
+    mem_free(have);
+}
+
 void plan_make(struct plan *p, struct network *n, int images, bool training)
 {
     p->images = images;

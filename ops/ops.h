@@ -38,6 +38,7 @@ struct conv_spec { /* square kernel; cross-correlation as in torch.nn.Conv2d; gr
     bool bias, relu; /* relu: y = max(0, conv + bias), undone in backward by relu_backward */
     bool first;      /* x is the network's input: no backward_data is ever asked */
     enum dtype dtype;/* of x, y, dx, dy */
+    int sums_c_total;/* training calls conv_forward_sums or conv_forward_batch, with y in a buffer of so many channels; 0: never */
 };
 struct linear_spec { /* y = W x + b over the flattened (C, H, W) of x, torch.nn.Flatten's order */
     int in_c, in_h, in_w, out_c;
@@ -126,6 +127,13 @@ struct ops {
     /* y may be a slice. bias (out_c) or NULL. */
     void (*conv_forward)(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights,
                          const float *bias, int shards);
+    /* conv_forward without bias, and norm_sums of what it writes: sums[s] (2, out_c), sum and sum of squares of y[s]; where a backend gains by taking
+     * them while it has y at hand, else NULL. They may then be summed in f32, over y before or after it is rounded to its dtype (ops/cuda/conv_run.c). */
+    void (*conv_forward_sums)(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights, double *const sums[], int shards);
+    /* Of one shard whose statistics nobody shares: the same with norm_batch (below) of what it writes as `fresh`. The bits of conv_forward_sums and
+     * norm_statistics. NULL where that is. */
+    void (*conv_forward_batch)(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights, const struct norm_memory *m,
+                               const struct norm_spec *spec, double *sum, double *sum_squares, double count);
     /* dx is overwritten, never a slice; dy may be a slice. */
     void (*conv_backward_data)(struct conv *c, const struct tensor *dx, const struct tensor *dy, const float *weights, int shards);
     /* dweights (stored layout) and dbias (or NULL) are overwritten with the tree sum over shards. */

@@ -55,15 +55,15 @@ static __global__ void columns_finish_kernel(OUT *out0, OUT *out1, const P *part
 
 /* The same for two sums of each column, which are handed to tail(channel, fresh, sum0, sum1) instead of being written: one launch less where more
  * is done with them. Channels [0, first) have no column: fresh is false then. */
-template <class TAIL>
-static __global__ void columns_finish_with_kernel(TAIL tail, const double *partial, int parts, int first, int columns)
+template <class P, class TAIL>
+static __global__ void columns_finish_with_kernel(TAIL tail, const P *partial, int parts, int first, int columns)
 {
     __shared__ double slice[2][FINISH_SLICES][FINISH_COLUMNS];
     int channel = (int)(blockIdx.x * FINISH_COLUMNS + threadIdx.x), column = channel - first;
     bool fresh = column >= 0 && column < columns;
     double sum[2] = {0, 0};
     for (int p = (int)threadIdx.y; p < parts && fresh; p += FINISH_SLICES)
-        UNROLL for (int k = 0; k < 2; k++) sum[k] += partial[((int64_t)p * 2 + k) * columns + column];
+        UNROLL for (int k = 0; k < 2; k++) sum[k] += (double)partial[((int64_t)p * 2 + k) * columns + column];
     UNROLL for (int k = 0; k < 2; k++) slice[k][threadIdx.y][threadIdx.x] = sum[k];
     __syncthreads();
     if (threadIdx.y || channel >= first + columns) return;
@@ -72,11 +72,11 @@ static __global__ void columns_finish_with_kernel(TAIL tail, const double *parti
     tail(channel, fresh, sum[0], sum[1]);
 }
 
-template <class TAIL> static void columns_finish_with(TAIL tail, const double *partial, int parts, int first, int columns, cuda_stream stream)
+template <class P, class TAIL> static void columns_finish_with(TAIL tail, const P *partial, int parts, int first, int columns, cuda_stream stream)
 {
     if (first + columns == 0) return;
     dim3 grid((unsigned)ceil_div(first + columns, FINISH_COLUMNS)), block(FINISH_COLUMNS, FINISH_SLICES);
-    LAUNCH((columns_finish_with_kernel<TAIL>), grid, block, stream, tail, partial, parts, first, columns);
+    LAUNCH((columns_finish_with_kernel<P, TAIL>), grid, block, stream, tail, partial, parts, first, columns);
 }
 
 template <class P, class OUT>

@@ -59,9 +59,10 @@ static void forward(struct dnn_graph *g, const struct conv_place *p, const struc
     if (relu) dnn_pointwise(g, DNN_RELU, with_bias, -1, y);
 }
 
+/* x, w, y, sum, squares, in this order. */
 static void statistics(struct dnn_graph *g, const struct conv_place *p, const struct sizes *s, bool norm)
 {
-    int x = tensor_x(g, p, s), w = tensor_w(g, s), y = tensor_y(g, p, s);
+    int x = tensor_x(g, p, s), w = tensor_w(g, s), y = tensor_y(g, p, s), sum = per_channel(g, DNN_F32, s->k), squares = per_channel(g, DNN_F32, s->k);
     if (norm) {
         int scaled = dnn_virtual(g, s->type, s->n, s->c, s->h, s->w), shifted = dnn_virtual(g, s->type, s->n, s->c, s->h, s->w);
         int positive = dnn_virtual(g, s->type, s->n, s->c, s->h, s->w);
@@ -71,7 +72,7 @@ static void statistics(struct dnn_graph *g, const struct conv_place *p, const st
         x = positive;
     }
     dnn_conv_forward(g, x, w, y, s->window);
-    dnn_statistics(g, y, per_channel(g, DNN_F32, s->k), per_channel(g, DNN_F32, s->k));
+    dnn_statistics(g, y, sum, squares);
 }
 
 static void data_gradient(struct dnn_graph *g, const struct conv_place *p, const struct sizes *s, bool relu)
@@ -97,11 +98,13 @@ static void weight_gradient(struct dnn_graph *g, const struct conv_place *p, con
 
 struct conv_ids conv_graph_ids(enum conv_fusion fusion)
 {
-    bool bias = fusion == CONV_BIAS || fusion == CONV_BIAS_RELU;
-    if (fusion == CONV_DATA_GRADIENT) return (struct conv_ids){.y = 0, .w = 1, .x = 2, .bias = -1};
-    if (fusion == CONV_WEIGHT_GRADIENT) return (struct conv_ids){.x = 0, .y = 1, .w = 2, .bias = -1};
-    ASSERT(fusion <= CONV_BIAS_RELU);
-    return (struct conv_ids){.x = 0, .w = 1, .y = 2, .bias = bias ? 3 : -1};
+    struct conv_ids ids = {.x = 0, .w = 1, .y = 2, .bias = -1, .sum = -1, .squares = -1};
+    ASSERT(fusion <= CONV_STATISTICS || fusion == CONV_DATA_GRADIENT || fusion == CONV_WEIGHT_GRADIENT);
+    if (fusion == CONV_DATA_GRADIENT) ids.y = 0, ids.x = 2;
+    if (fusion == CONV_WEIGHT_GRADIENT) ids.y = 1, ids.w = 2;
+    if (fusion == CONV_BIAS || fusion == CONV_BIAS_RELU) ids.bias = 3;
+    if (fusion == CONV_STATISTICS) ids.sum = 3, ids.squares = 4;
+    return ids;
 }
 
 struct dnn_graph *conv_graph(const struct conv_place *place, enum conv_fusion fusion)

@@ -31,9 +31,10 @@ static inline int conv_lanes_round(int channels, enum dtype dtype)
 /* Which tensors a graph binds, by id; -1: not in it. */
 struct conv_ids {
     int x, w, y, bias; /* gradients: x, w, y stand for dx, dw, dy where they are the result or dy */
+    int sum, squares;
 };
 /* The caller closes it. What cuDNN refuses is told by dnn_plan_find. */
 struct dnn_graph *conv_graph(const struct conv_place *place, enum conv_fusion fusion);
-/* The ids of the graphs without statistics and masks: they depend on the fusion alone. */
+/* The ids of the graphs without normalisation and masks: they depend on the fusion alone. */
 struct conv_ids conv_graph_ids(enum conv_fusion fusion);
 #endif

@@ -55,6 +55,7 @@ enum scratch {
     SCRATCH_KERNEL,  /* partial sums of the own kernels */
     SCRATCH_X, SCRATCH_Y, /* dense or padded twins of operands */
     SCRATCH_WEIGHTS, SCRATCH_BIAS,
+    SCRATCH_SUMS,    /* of channels, that a convolution takes */
     SCRATCH_PARTS,   /* of sums over shards */
     SCRATCH_INPUT,   /* pictures in f32 */
     SCRATCH_COUNT

@@ -11,6 +11,9 @@ size_t cuda_conv_weight_count(const struct conv *c);
 void cuda_conv_weight_import(const struct conv *c, float *stored, const float *oihw); /* both on the host */
 void cuda_conv_weight_export(const struct conv *c, float *oihw, const float *stored);
 void cuda_conv_forward(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights, const float *bias, int shards);
+void cuda_conv_forward_sums(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights, double *const sums[], int shards);
+void cuda_conv_forward_batch(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights, const struct norm_memory *m,
+                             const struct norm_spec *spec, double *sum, double *sum_squares, double count);
 void cuda_conv_backward_data(struct conv *c, const struct tensor *dx, const struct tensor *dy, const float *weights, int shards);
 void cuda_conv_backward_weights(struct conv *c, float *dweights, float *dbias, const struct tensor *x, const struct tensor *dy, int shards);
 void cuda_conv_backward(struct conv *c, const struct tensor *dx, float *dweights, float *dbias, const struct tensor *x, const struct tensor *dy,

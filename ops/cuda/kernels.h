@@ -48,6 +48,11 @@ void launch_norm_batch(const struct norm_memory *m, const struct norm_spec *spec
 void launch_norm_backward_batch(float *dgamma, float *dbeta, float *mean_g, float *mean_gx, const struct tensor *dy, const struct tensor *dy2,
                                 const struct tensor *x, const struct tensor *y, const struct norm_memory *m, const float *row_scale,
                                 enum activation act, double count, void *scratch, cuda_stream stream);
+/* launch_norm_sums and launch_norm_batch where a convolution has summed what it wrote: taken (2, c), the sums of its c channels and of their
+ * squares. */
+void launch_norm_sums_taken(double *sum, double *sum_squares, const float *taken, int c, cuda_stream stream);
+void launch_norm_batch_taken(const struct norm_memory *m, const struct norm_spec *spec, double *sum, double *sum_squares, const float *taken, int c,
+                             double count, cuda_stream stream);
 
 /* ---- pooling (kernels_pool.cu) ---- */
 void launch_maxpool_forward(const struct tensor *y, uint8_t *index, const struct tensor *x, const struct pool_spec *spec, cuda_stream stream);

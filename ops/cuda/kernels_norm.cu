@@ -50,6 +50,11 @@ void launch_norm_sums(double *sum, double *sum_squares, const struct tensor *x, 
     channel_sums<2>(sum, sum_squares, x, (double *)scratch, stream);
 }
 
+void launch_norm_sums_taken(double *sum, double *sum_squares, const float *taken, int c, cuda_stream stream)
+{
+    columns_finish(sum, sum_squares, taken, 1, 2, c, stream);
+}
+
 void launch_channel_sum(float *sum, const struct tensor *t, void *scratch, cuda_stream stream)
 {
     channel_sums<1>(sum, (float *)NULL, t, (double *)scratch, stream);
@@ -119,6 +124,13 @@ void launch_norm_batch(const struct norm_memory *m, const struct norm_spec *spec
         struct statistics_tail tail = {*m, *spec, sum, sum_squares, count};
         columns_finish_with(tail, (const double *)scratch, t.parts, spec->c - fresh->c, fresh->c, stream);
     });
+}
+
+void launch_norm_batch_taken(const struct norm_memory *m, const struct norm_spec *spec, double *sum, double *sum_squares, const float *taken, int c,
+                             double count, cuda_stream stream)
+{
+    struct statistics_tail tail = {*m, *spec, sum, sum_squares, count};
+    if (count > 0) columns_finish_with(tail, taken, 1, spec->c - c, c, stream);
 }
 
 void launch_norm_frozen(const struct norm_memory *m, const struct norm_spec *spec, cuda_stream stream)

@@ -78,26 +78,27 @@ struct plan_cache_counts plan_cache_counts(void) { return plan_cache.counts; }
 
 /* ---- asking ---- */
 
-static void key_make(char key[65], const struct dnn_graph *g, const struct dnn_limits *l)
+static void key_make(char key[65], const struct dnn_graph *g, const struct dnn_limits *l, bool wish)
 {
     struct text t = {0};
     uint8_t digest[32];
     dnn_graph_describe(g, &t);
     text_add(&t, "cudnn %zu\ncard %s\nlimits %lld %d %d %d %d\ncandidates %d\n", cuda.cudnnGetVersion(), plan_cache.card, (long long)l->workspace,
              l->deterministic, l->tensor_cores, l->exact, l->no_compilation, plan_cache.candidates);
+    if (wish) text_add(&t, "wish\n");
     sha256_of(digest, t.data, t.length);
     hash_hex(key, digest);
     text_free(&t);
 }
 
-struct kept_plan *plan_ask(struct dnn_graph *g, const struct dnn_limits *limits, struct error *err)
+static struct kept_plan *ask(struct dnn_graph *g, const struct dnn_limits *limits, bool wish, struct error *err)
 {
     char key[65];
     if (dnn_graph_error(g, err) || plan_cache_know_target(err)) {
         dnn_graph_close(g);
         return NULL;
     }
-    key_make(key, g, limits);
+    key_make(key, g, limits, wish);
     for (struct kept_plan *p = plan_cache.plans; p; p = p->next) {
         if (strcmp(p->key, key)) continue;
         dnn_graph_close(g);
@@ -107,11 +108,15 @@ struct kept_plan *plan_ask(struct dnn_graph *g, const struct dnn_limits *limits,
     memcpy(p->key, key, sizeof key);
     p->graph = g;
     p->limits = *limits;
+    p->wish = wish;
     p->next = plan_cache.plans;
     plan_cache.plans = p;
     plan_cache.counts.asked++;
     return p;
 }
+
+struct kept_plan *plan_ask(struct dnn_graph *g, const struct dnn_limits *limits, struct error *err) { return ask(g, limits, false, err); }
+struct kept_plan *plan_wish(struct dnn_graph *g, const struct dnn_limits *limits, struct error *err) { return ask(g, limits, true, err); }
 
 /* ---- making, in any thread ---- */
 
@@ -125,7 +130,7 @@ static void make_plan(struct kept_plan *p)
 {
     struct dnn_limits limits = p->limits;
     int found = find_within(p, &limits);
-    if (found < 0 && limits.tensor_cores) {
+    if (found < 0 && limits.tensor_cores && !p->wish) {
         limits.tensor_cores = false;
         found = find_within(p, &limits);
     }
@@ -190,11 +195,22 @@ static void make_missing(void)
     for (int i = 0; i < count; i++) {
         plan_cache.counts.made += missing[i]->state == READY;
         choose(missing[i]);
-        if (missing[i]->state == READY) plan_keep(missing[i]);
+        if (missing[i]->state == READY || missing[i]->wish) plan_keep(missing[i]);
     }
     if (count >= WORTH_SAYING && !dnn_stand_in())
         log_info("compiled %d cuDNN plans (%.1f s)%s%s", count, clock_s() - start, plan_cache.folder ? ", kept in " : "", plan_cache.folder ? plan_cache.folder : "");
     mem_free(missing);
+}
+
+/* What will be done without. */
+static void say_denied(struct kept_plan *const *plans, int count)
+{
+    int wishes = 0, denied = 0;
+    for (int i = 0; i < count; i++) {
+        wishes += plans[i]->wish;
+        denied += plans[i]->wish && plans[i]->state == FAILED;
+    }
+    if (denied) log_info("cuDNN has no engine for %d of %d fused graphs: own kernels do a part of them", denied, wishes);
 }
 
 static void make_all(void)
@@ -210,6 +226,7 @@ static void make_all(void)
     }
     if (plan_cache.given && (taken || count >= WORTH_SAYING)) log_info("%d of %d cuDNN plans are those of the checkpoint", taken, count);
     make_missing();
+    say_denied(asked, count);
     for (int i = 0; i < count; i++) {
         dnn_graph_close(asked[i]->graph);
         asked[i]->graph = NULL;

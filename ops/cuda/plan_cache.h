@@ -28,12 +28,15 @@ void plan_cache_clear(void);
 struct kept_plan;
 /* Takes g. When no engine on tensor cores is within the limits any other may serve. NULL with err when cuDNN refuses the graph itself. */
 struct kept_plan *plan_ask(struct dnn_graph *g, const struct dnn_limits *limits, struct error *err);
+/* The same for a graph that can be done without: no other engine serves, and that there is none is kept, too, in the folder and with a
+ * checkpoint. It takes a long search to find that out, and finding one later would change bits. */
+struct kept_plan *plan_wish(struct dnn_graph *g, const struct dnn_limits *limits, struct error *err);
 /* Waits. NULL with err when there is no plan. Lives until plan_cache_clear. */
 const struct dnn_plan *plan_wait(struct kept_plan *p, struct error *err);
 struct plan_cache_counts { int asked, taken, restored, made, damaged; } plan_cache_counts(void);
 
 /* ---- plans that go with a checkpoint: a run continued with them has the same bits, whatever has become of the folder ---- */
-/* Adds those that are ready, under a line that says what they are for. Nothing when there are none. */
+/* Adds those that are ready, and the wishes that were not granted, under a line that says what they are for. Nothing when there are none. */
 void plan_cache_give(struct text *out);
 /* From now on plans that are asked for are taken from here first, and of those that are not here the folder's. For another card, driver or
  * cuDNN there is nothing: *other then says (mem_free) what they were for, else NULL. -1 with err: damaged. */

@@ -14,6 +14,7 @@ struct kept_plan {
     struct dnn_plan found[CANDIDATES_MAX]; /* found[0] is the plan, in the end */
     int found_count;
     enum state state;
+    bool wish;    /* FAILED is an answer that is kept */
     bool damaged; /* there was a file, of no use */
     bool taken;   /* from a checkpoint */
     struct error err;

@@ -7,9 +7,10 @@
 #include "base/memory.h"
 #include "ops/cuda/plan_cache_private.h"
 
-/* ---- a plan as text: "ladnn-kept KEY", then what dnn_plan_save has made; so it is in files and in checkpoints ---- */
+/* ---- a plan as text: "ladnn-kept KEY", then what dnn_plan_save has made, or for a wish that was not granted "none"; so it is in files and in
+ * checkpoints ---- */
 
-static const char first_line[] = "ladnn-kept ";
+static const char first_line[] = "ladnn-kept ", none[] = "none\n";
 enum { KEY_LENGTH = 64, FIRST_LINE = sizeof first_line - 1 + KEY_LENGTH + 1 };
 
 static bool is_text_of(const char *text, size_t bytes, const char *key)
@@ -22,15 +23,26 @@ static int from_text(struct kept_plan *p, const char *text, size_t bytes)
 {
     if (!is_text_of(text, bytes, p->key)) return error_set(&p->err, "a kept plan is damaged or another's");
     const struct dnn_stand_in *other = dnn_stand_in();
+    if (p->wish && !strcmp(text + FIRST_LINE, none)) {
+        p->state = FAILED;
+        error_set(&p->err, "an earlier search has found no engine");
+        return 0;
+    }
     if (other ? other->restore(p->found, p->graph, text + FIRST_LINE, &p->err) : dnn_plan_restore(p->found, text + FIRST_LINE, plan_cache.target, &p->err)) return -1;
     p->state = READY, p->found_count = 1;
     return 0;
 }
 
+/* Is there something to keep? */
+static bool is_known(const struct kept_plan *p)
+{
+    return p->state == READY ? p->found[0].descriptor != NULL : p->state == FAILED && p->wish;
+}
+
 /* NULL with err: a plan that cannot be loaded here. mem_free. */
 static char *to_text(const struct kept_plan *p, struct error *err)
 {
-    char *plan = dnn_stand_in() ? dnn_stand_in()->save(&p->found[0]) : dnn_plan_save(&p->found[0], err);
+    char *plan = p->state == FAILED ? mem_string(none) : dnn_stand_in() ? dnn_stand_in()->save(&p->found[0]) : dnn_plan_save(&p->found[0], err);
     char *whole = plan ? mem_format("%s%s\n%s", first_line, p->key, plan) : NULL;
     mem_free(plan);
     return whole;
@@ -64,7 +76,7 @@ void plan_restore(struct kept_plan *p)
 void plan_keep(const struct kept_plan *p)
 {
     struct error err = {0};
-    if (!plan_cache.folder || dnn_stand_in() || !p->found[0].descriptor) return;
+    if (!plan_cache.folder || dnn_stand_in() || !is_known(p)) return;
     char *path = file_of(p), *whole = to_text(p, &err);
     if (!whole || folder_create(plan_cache.folder, &err) || file_write_atomic(path, whole, strlen(whole), &err))
         log_warn("a cuDNN plan is not kept: %s", err.message);
@@ -83,7 +95,7 @@ void plan_cache_give(struct text *out)
     struct error err;
     bool first = true;
     for (const struct kept_plan *p = plan_cache.plans; p; p = p->next) {
-        char *text = p->state == READY && p->found[0].descriptor ? to_text(p, &err) : NULL, *what = made_for();
+        char *text = is_known(p) ? to_text(p, &err) : NULL, *what = made_for();
         if (text && first) text_add(out, "%s%s\n", plans_line, what);
         if (text) text_add(out, "%zu\n%s", strlen(text), text);
         first = first && !text;

@@ -16,6 +16,8 @@ struct fake_cuda {
     long blocks, pinned;       /* live allocations */
     long captures, launches, graphs; /* graphs: live */
     long runs, products;       /* of plans, of cuBLASLt */
+    long statistics;           /* of the runs, those that take sums of what they write */
+    int no_statistics;         /* there is no plan for these with so many images; -1: with any number */
     struct dnn_target *target; /* when set, cuDNN is asked for a plan for this card as well */
     bool compile;              /* also for one in four of the graphs that need its compiler */
     _Atomic long served, compiled, unserved;

@@ -87,7 +87,27 @@ static void pointwise(const struct values *x, const struct values *b, const stru
     }
 }
 
-static void operate(const struct dnn_operation_facts *o, const struct values *t)
+/* Of x as it is stored, in f32: of tiles of rows, then of the tiles, as an engine does that sums while it has a tile in registers. */
+static void statistics(const struct values *x, bool bf16, const struct values *sum, const struct values *squares)
+{
+    enum { TILE = 128 };
+    const size_t rows = (size_t)x->n * (size_t)x->h * (size_t)x->w, channels = (size_t)x->c;
+    for (size_t c = 0; c < channels; c++) {
+        float total[2] = {0, 0};
+        for (size_t first = 0; first < rows; first += TILE) {
+            float tile[2] = {0, 0};
+            for (size_t row = first; row < rows && row < first + TILE; row++) {
+                float v = (float)x->v[row * channels + c];
+                if (bf16) v = bf16_to_float(bf16_from_float(v));
+                tile[0] += v, tile[1] += v * v;
+            }
+            total[0] += tile[0], total[1] += tile[1];
+        }
+        sum->v[c] = (double)total[0], squares->v[c] = (double)total[1];
+    }
+}
+
+static void operate(const struct dnn_facts *facts, const struct dnn_operation_facts *o, const struct values *t)
 {
     const struct values *a = &t[o->tensors[0]], *b = o->tensors[1] < 0 ? NULL : &t[o->tensors[1]], *c = &t[o->tensors[2]];
     switch (o->kind) {
@@ -95,8 +115,15 @@ static void operate(const struct dnn_operation_facts *o, const struct values *t)
     case DNN_CONV_DATA_GRADIENT: walk(c, b, a, o->window, data_gradient); break;
     case DNN_CONV_WEIGHT_GRADIENT: walk(a, c, b, o->window, weight_gradient); break;
     case DNN_POINTWISE: pointwise(a, b, c, o->mode); break;
-    case DNN_STATISTICS: die("statistics are not worked out here");
+    case DNN_STATISTICS: statistics(a, facts->tensors[o->tensors[0]].type == DNN_BF16, b, c); break;
     }
+}
+
+static bool has_statistics(const struct dnn_facts *facts)
+{
+    for (int i = 0; i < facts->operation_count; i++)
+        if (facts->operations[i].kind == DNN_STATISTICS) return true;
+    return false;
 }
 
 struct bound_graph {
@@ -108,12 +135,16 @@ static void run_graph(const void *arguments)
     const struct bound_graph *g = arguments;
     struct values t[DNN_TENSORS_MAX];
     bool written[DNN_TENSORS_MAX] = {false};
-    for (int i = 0; i < g->facts->operation_count; i++) written[g->facts->operations[i].tensors[2]] = true;
+    for (int i = 0; i < g->facts->operation_count; i++) {
+        const struct dnn_operation_facts *o = &g->facts->operations[i];
+        written[o->tensors[2]] = true;
+        if (o->kind == DNN_STATISTICS) written[o->tensors[1]] = true;
+    }
     for (int i = 0; i < g->facts->tensor_count; i++) {
         t[i] = values_of(&g->facts->tensors[i]);
         if (!written[i]) transfer(&t[i], &g->facts->tensors[i], g->pointers[i], false);
     }
-    for (int i = 0; i < g->facts->operation_count; i++) operate(&g->facts->operations[i], t);
+    for (int i = 0; i < g->facts->operation_count; i++) operate(g->facts, &g->facts->operations[i], t);
     static long gradients;
     bool bad = g->facts->operations[0].kind == DNN_CONV_WEIGHT_GRADIENT && ++gradients == fake_cuda.bad_gradient;
     for (int i = 0; i < g->facts->tensor_count; i++) {
@@ -154,7 +185,8 @@ static void ask_for_plan(struct dnn_graph *g, const struct dnn_limits *limits)
 
 static int find_plan(struct dnn_plan *plan, struct dnn_graph *g, const struct dnn_limits *limits, struct error *err)
 {
-    (void)err;
+    const int images = (int)dnn_graph_facts(g)->tensors[0].dims[0];
+    if (has_statistics(dnn_graph_facts(g)) && (fake_cuda.no_statistics < 0 || fake_cuda.no_statistics == images)) return error_set(err, "no engine takes sums");
     if (fake_cuda.target) ask_for_plan(g, limits);
     struct dnn_facts *facts = NEW(struct dnn_facts);
     *facts = *dnn_graph_facts(g);
@@ -176,6 +208,7 @@ static void run_plan(const struct dnn_plan *plan, const int *ids, void *const *p
     struct bound_graph g = {.facts = plan->descriptor};
     for (int i = 0; i < count; i++) g.pointers[ids[i]] = pointers[i];
     fake_cuda.runs++;
+    fake_cuda.statistics += has_statistics(g.facts);
     fake_queue(run_graph, &g, sizeof g);
 }
 static void close_plan(struct dnn_plan *plan)
