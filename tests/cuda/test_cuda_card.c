@@ -17,6 +17,7 @@
 #include "tests/tools/managed_memory.h"
 #include "tests/tools/ops_cases_kernels.h"
 #include "tests/tools/ops_cases_layers.h"
+#include "tests/tools/ops_cases_sums.h"
 
 enum { SKIPPED = 77 };
 static const struct ops *ops;
@@ -77,6 +78,8 @@ static void compare(enum dtype dtype)
     tally = (struct tally){0};
     conv_cases_run(&b);
     printf("%s convolution: %ld compared, %ld failed, %.1f s\n", dtype == DTYPE_F32 ? "f32" : "bf16", tally.compared, tally.failed, clock_s() - start);
+    sums_cases_run(&b);
+    printf("%s with sums: %ld compared, %ld failed, %.1f s\n", dtype == DTYPE_F32 ? "f32" : "bf16", tally.compared, tally.failed, clock_s() - start);
     linear_cases_run(&b);
     printf("%s and linear: %ld compared, %ld failed\n", dtype == DTYPE_F32 ? "f32" : "bf16", tally.compared, tally.failed);
     kernel_cases_run(&b);

@@ -12,14 +12,21 @@
 #include "tests/tools/fake_cuda.h"
 #include "tests/tools/ops_cases_kernels.h"
 #include "tests/tools/ops_cases_layers.h"
+#include "tests/tools/ops_cases_sums.h"
 #include "tests/unit/check.h"
 
 static const struct ops *ops;
 
+static struct backend backend_of(enum dtype dtype)
+{
+    return (struct backend){.name = "cuda, emulated", .ops = ops, .dtype = dtype, .layout = ops->layout(dtype), .first_layout = ops->input_layout(dtype), .threads = 1};
+}
+
 static void compare(enum dtype dtype)
 {
-    struct backend b = {.name = "cuda, emulated", .ops = ops, .dtype = dtype, .layout = ops->layout(dtype), .first_layout = ops->input_layout(dtype), .threads = 1};
+    const struct backend b = backend_of(dtype);
     conv_cases_run(&b);
+    sums_cases_run(&b);
     linear_cases_run(&b);
     kernel_cases_run(&b); /* the table's way to the kernels; they have tests of their own */
 }
@@ -28,7 +35,9 @@ static void test_the_cases(void)
 {
     tally = (struct tally){0};
     compare(DTYPE_F32);
+    EXPECT(fake_cuda.statistics == 0, "%ld sums taken by convolutions of f32", fake_cuda.statistics);
     compare(DTYPE_BF16);
+    EXPECT(fake_cuda.statistics > 3 * 2 * SUMS_CASES_FUSED, "%ld sums taken by convolutions", fake_cuda.statistics);
     EXPECT(tally.compared > 1000 && tally.failed == 0, "%ld comparisons, %ld failed", tally.compared, tally.failed);
     EXPECT(fake_cuda.runs > 1000 && fake_cuda.products > 100, "%ld runs of plans, %ld products", fake_cuda.runs, fake_cuda.products);
     printf("%ld comparisons, %ld runs of %d plans, %ld products\n", tally.compared, fake_cuda.runs, plan_cache_counts().made, fake_cuda.products);
@@ -36,7 +45,12 @@ static void test_the_cases(void)
     tally = (struct tally){.quiet = true, .one_is_enough = true};
     compare(DTYPE_BF16);
     EXPECT(tally.failed > 0, "wrong convolutions passed the comparison");
-    fake_cuda.wrong = false;
+    fake_cuda.wrong = false, fake_cuda.rough = true;
+    tally = (struct tally){.quiet = true};
+    const struct backend b = backend_of(DTYPE_BF16);
+    sums_cases_run(&b);
+    EXPECT(tally.failed >= SUMS_CASES_FUSED, "rough sums passed the comparison: %ld failed", tally.failed);
+    fake_cuda.rough = false;
 }
 
 /* ---- recordings ---- */
@@ -108,6 +122,14 @@ static void test_describe(void)
     struct conv *c = ops->conv_create(&spec, 2, true, NULL, &err);
     ops->conv_describe(c, text, sizeof text);
     EXPECT(!strcmp(text, "cuDNN 7t / dx 7t / dw 7t"), "%s", text);
+    struct conv_spec summed = spec;
+    summed.sums_c_total = 32;
+    struct conv *with_sums = ops->conv_create(&summed, 2, true, c, &err), *later = ops->conv_create(&summed, 2, false, c, &err);
+    ops->conv_describe(with_sums, text, sizeof text);
+    EXPECT(!strcmp(text, "cuDNN 7t / sums 7t / dx 7t / dw 7t"), "%s", text);
+    ops->conv_describe(later, text, sizeof text);
+    EXPECT(!strcmp(text, "cuDNN 7t"), "%s", text);
+    ops->conv_close(with_sums), ops->conv_close(later);
     ops->conv_describe(c, text, 8);
     EXPECT(strlen(text) == 7 || !strcmp(text, "cuDNN 7"), "%s", text);
     ops->conv_close(c), ops->conv_close(NULL), ops->linear_close(NULL);

@@ -46,15 +46,17 @@ static struct plan_cache_counts fill(const char *where, const char *card, int th
     EXPECT((c).asked == PLANS && (c).restored == (restored_) && (c).made == (made_) && (c).damaged == (damaged_),          \
            "%d asked, %d restored, %d made, %d damaged", (c).asked, (c).restored, (c).made, (c).damaged)
 
-static void expect_files(int wanted)
+static void expect_files_in(const char *place, int wanted)
 {
     char **names;
     int count = 0;
     struct error err = {0};
-    EXPECT(folder_list(&names, &count, folder, &err) == 0 && count == wanted, "%d files of %d: %s", count, wanted, err.message);
+    EXPECT(folder_list(&names, &count, place, &err) == 0 && count == wanted, "%d files of %d: %s", count, wanted, err.message);
     for (int i = 0; i < count; i++) EXPECT(strlen(names[i]) == 69 && !strcmp(names[i] + 64, ".plan"), "%s", names[i]);
     folder_list_free(names, count);
 }
+
+static void expect_files(int wanted) { expect_files_in(folder, wanted); }
 
 static void test_keeping(void)
 {
@@ -185,6 +187,42 @@ static void test_refusals(void)
     plan_cache_clear();
 }
 
+/* A wish that cannot be granted: its kept answer is "none", read back by the next process and from a checkpoint, and no plan for who must have one. */
+static struct plan_cache_counts wish(const char *where, const struct text *given, struct text *give)
+{
+    const struct dnn_limits impossible = {.tensor_cores = true, .exact = true, .workspace = 64 << 20}; /* f32 products on tensor cores are TF32 */
+    struct error err = {0};
+    char *other = NULL;
+    plan_cache_open(&(struct plan_cache_options){.folder = where, .threads = 1, .target = target, .target_name = "H200"});
+    if (given) EXPECT(plan_cache_take(given->data, given->length, &other, &err) == 0 && !other, "%s", err.message);
+    struct kept_plan *p = plan_wish(graph_of(0), &impossible, &err), *needed = plan_ask(graph_of(0), &impossible, &err);
+    EXPECT(p && p == plan_wish(graph_of(0), &impossible, &err) && p != needed, "a wish is asked for like a need");
+    EXPECT(!plan_wait(p, &err) && *err.message, "an impossible wish was granted");
+    EXPECT(plan_wait(needed, &err) != NULL, "nothing else serves: %s", err.message);
+    if (give) plan_cache_give(give);
+    struct plan_cache_counts counts = plan_cache_counts();
+    plan_cache_clear();
+    return counts;
+}
+
+static void test_wishes(void)
+{
+    struct text kept = {0}, none = {0};
+    char *place = mem_format("%s.wishes", folder);
+    struct plan_cache_counts c = wish(place, NULL, &kept);
+    EXPECT(c.made == 1 && c.damaged == 0, "%d made, %d damaged", c.made, c.damaged);
+    EXPECT(strstr(kept.data, "\nnone\n") != NULL, "a denied wish does not go with the checkpoint");
+    expect_files_in(place, 2);
+    c = wish(place, NULL, &none);
+    EXPECT(c.restored == 1 && c.made == 0 && c.damaged == 0, "%d restored, %d made, %d damaged", c.restored, c.made, c.damaged);
+    EXPECT(kept.length == none.length, "what was read back is not given again");
+    c = wish("", &kept, NULL);
+    EXPECT(c.taken == 2 && c.made == 0, "%d taken, %d made", c.taken, c.made);
+    folder_remove(place, NULL);
+    mem_free(place);
+    text_free(&kept), text_free(&none);
+}
+
 static void open_target(const char *tests_folder)
 {
     struct error err = {0};
@@ -229,6 +267,7 @@ int main(int argc, char **argv)
     test_no_folder();
     test_usual_folder();
     test_refusals();
+    test_wishes();
     folder_remove(folder, NULL);
     dnn_target_close(target);
     mem_free(folder);

@@ -24,6 +24,7 @@ struct fake_cuda {
     bool guarded;              /* set before the first allocation: only what runs on the card may touch its memory */
     long hang_at;              /* the launch of a graph after which the card does nothing more; 0: none */
     long bad_gradient;         /* this weight gradient, counted from the start, has an infinite element; 0: none */
+    bool rough;                /* sums of convolutions are off by 1e-4 of themselves: the comparison must see it */
     bool wrong;                /* convolutions are a little off: the comparison must see it */
 };
 extern struct fake_cuda fake_cuda;

@@ -103,7 +103,8 @@ static void statistics(const struct values *x, bool bf16, const struct values *s
             }
             total[0] += tile[0], total[1] += tile[1];
         }
-        sum->v[c] = (double)total[0], squares->v[c] = (double)total[1];
+        double rough = fake_cuda.rough ? 1.0001 : 1;
+        sum->v[c] = rough * (double)total[0], squares->v[c] = rough * (double)total[1];
     }
 }
 

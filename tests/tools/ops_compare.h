@@ -30,6 +30,7 @@ struct tolerance {
  * AMX; plain sums in f32 need 1.4, storing as bf16 2.5. Exponentials are good to 2 units in the last place. 0: equality. */
 static struct tolerance tolerances[] = {
     {.name = "conv y", .k = 6},           {.name = "conv dx", .k = 6},          {.name = "conv dweights", .k = 6},
+    {.name = "conv sums", .k = 6},        {.name = "conv squares", .k = 6},     {.name = "conv variance", .k = 6},
     {.name = "conv dbias", .k = 6},       {.name = "conv weights", .k = 0},     {.name = "depthwise dw", .k = 6},
     {.name = "linear y", .k = 6},         {.name = "linear dx", .k = 6},        {.name = "linear dweights", .k = 6},
     {.name = "linear dbias", .k = 6},     {.name = "linear weights", .k = 0},   {.name = "norm sums", .k = 1},
