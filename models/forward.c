@@ -158,7 +158,8 @@ static void conv_with_sums(struct run *r, struct conv *conv, const struct tensor
     norm_sum_parts(r, i, parts);
 }
 
-static void forward_conv(struct run *r, const struct layer *layer, const struct tensor *y, const struct tensor *x, const float *weights, const float *bias)
+static void forward_conv(struct run *r, const struct layer *layer, const struct tensor *y, const struct tensor *x, const float *weights,
+                         const float *bias)
 {
     int norm = r->pass ? layer->stats_for : NONE;
     if (norm != NONE && norm >= r->n->frozen_nodes) conv_with_sums(r, layer->conv, y, x, weights, norm);

@@ -128,10 +128,10 @@ struct ops {
     void (*conv_forward)(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights,
                          const float *bias, int shards);
     /* conv_forward without bias, and norm_sums of what it writes: sums[s] (2, out_c), sum and sum of squares of y[s]; where a backend gains by taking
-     * them while it has y at hand, else NULL. They may then be summed in f32, over y before or after it is rounded to its dtype (ops/cuda/conv_run.c). */
+     * them while it has y at hand, else NULL. For bf16 they may be summed in f32, over y before or after it is rounded. */
     void (*conv_forward_sums)(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights, double *const sums[], int shards);
-    /* Of one shard whose statistics nobody shares: the same with norm_batch (below) of what it writes as `fresh`. The bits of conv_forward_sums and
-     * norm_statistics. NULL where that is. */
+    /* Of one shard whose statistics nobody shares: conv_forward, and norm_batch (below) of what it writes as `fresh`. The bits of conv_forward_sums
+     * and norm_statistics. NULL where conv_forward_sums is. */
     void (*conv_forward_batch)(struct conv *c, const struct tensor *y, const struct tensor *x, const float *weights, const struct norm_memory *m,
                                const struct norm_spec *spec, double *sum, double *sum_squares, double count);
     /* dx is overwritten, never a slice; dy may be a slice. */

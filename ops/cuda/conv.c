@@ -36,8 +36,9 @@ static bool step_wanted(const struct conv *c, enum conv_step step)
 static int step_ask(const struct conv *c, struct conv_plans *p, enum conv_step step, struct error *err)
 {
     const struct conv_place place = {.spec = c->s, .n = p->n, .y_buffer_c = step == STEP_SUMS ? c->s.sums_c_total : 0};
-    struct kept_plan *(*ask)(struct dnn_graph *g, const struct dnn_limits *limits, struct error *err) = step == STEP_SUMS ? plan_wish : plan_ask;
-    if (!p->of[step]) p->of[step] = ask(conv_graph(&place, conv_fusion_of(c, step)), &c->limits, err);
+    if (p->of[step]) return 0;
+    struct dnn_graph *g = conv_graph(&place, conv_fusion_of(c, step));
+    p->of[step] = step == STEP_SUMS ? plan_wish(g, &c->limits, err) : plan_ask(g, &c->limits, err);
     return p->of[step] ? 0 : -1;
 }
 
@@ -94,8 +95,8 @@ struct conv *cuda_conv_create(const struct conv_spec *spec, int n, bool training
     c->out_w = conv_out_size(spec->in_w, spec->kernel, spec->stride, spec->padding);
     c->limits = limits_of(spec->dtype);
     ASSERT(!like || cuda_conv_weight_count(like) == cuda_conv_weight_count(c)); /* the stored order depends on the spec alone */
-    for (int step = 0; step < STEPS && !conv_is_depthwise(c) && n > 0; step++) {
-        if (!step_wanted(c, (enum conv_step)step) || step_ask(c, plans_for(c, n), (enum conv_step)step, err) == 0 || step == STEP_SUMS) continue;
+    for (enum conv_step step = 0; step < STEPS && !conv_is_depthwise(c) && n > 0; step++) {
+        if (!step_wanted(c, step) || step_ask(c, plans_for(c, n), step, err) == 0 || step == STEP_SUMS) continue; /* the sums: a wish */
         cuda_conv_close(c);
         return NULL;
     }
@@ -106,8 +107,8 @@ struct conv *cuda_conv_create(const struct conv_spec *spec, int n, bool training
 void cuda_conv_expect(struct conv *c, int n, bool training)
 {
     struct error ignored;
-    for (int step = 0; step < STEPS && !conv_is_depthwise(c) && n > 0; step++)
-        if (step == STEP_FORWARD || (training && step_wanted(c, (enum conv_step)step))) step_ask(c, plans_for(c, n), (enum conv_step)step, &ignored);
+    for (enum conv_step step = 0; step < STEPS && !conv_is_depthwise(c) && n > 0; step++)
+        if (step == STEP_FORWARD || (training && step_wanted(c, step))) step_ask(c, plans_for(c, n), step, &ignored);
 }
 
 void cuda_conv_close(struct conv *c)
@@ -127,9 +128,11 @@ void cuda_conv_describe(const struct conv *c, char *text, size_t bytes)
     struct error err;
     size_t used = (size_t)snprintf(text, bytes, conv_is_depthwise(c) ? "own kernels" : "cuDNN");
     for (int step = 0; c->plans && step < STEPS && used < bytes; step++) {
-        const struct dnn_plan *p = c->plans->of[step] ? plan_wait(c->plans->of[step], &err) : NULL;
-        if (p) used += (size_t)snprintf(text + used, bytes - used, "%s%d%s%s", names[step], p->engine, p->compiled ? "c" : "", p->tensor_cores ? "t" : "");
-        else if (step == STEP_SUMS && c->plans->of[step]) used += (size_t)snprintf(text + used, bytes - used, "%sby an own kernel", names[step]);
+        if (!c->plans->of[step]) continue;
+        const struct dnn_plan *p = plan_wait(c->plans->of[step], &err);
+        const char *compiled = p && p->compiled ? "c" : "", *cores = p && p->tensor_cores ? "t" : "";
+        if (p) used += (size_t)snprintf(text + used, bytes - used, "%s%d%s%s", names[step], p->engine, compiled, cores);
+        else if (step == STEP_SUMS) used += (size_t)snprintf(text + used, bytes - used, "%sby an own kernel", names[step]);
     }
 }
 

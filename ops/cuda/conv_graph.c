@@ -62,7 +62,8 @@ static void forward(struct dnn_graph *g, const struct conv_place *p, const struc
 /* x, w, y, sum, squares, in this order. */
 static void statistics(struct dnn_graph *g, const struct conv_place *p, const struct sizes *s, bool norm)
 {
-    int x = tensor_x(g, p, s), w = tensor_w(g, s), y = tensor_y(g, p, s), sum = per_channel(g, DNN_F32, s->k), squares = per_channel(g, DNN_F32, s->k);
+    int x = tensor_x(g, p, s), w = tensor_w(g, s), y = tensor_y(g, p, s);
+    int sum = per_channel(g, DNN_F32, s->k), squares = per_channel(g, DNN_F32, s->k);
     if (norm) {
         int scaled = dnn_virtual(g, s->type, s->n, s->c, s->h, s->w), shifted = dnn_virtual(g, s->type, s->n, s->c, s->h, s->w);
         int positive = dnn_virtual(g, s->type, s->n, s->c, s->h, s->w);

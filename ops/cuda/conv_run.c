@@ -108,7 +108,8 @@ void cuda_conv_forward(struct conv *c, const struct tensor *y, const struct tens
 {
     ASSERT(c->s.bias == (bias != NULL));
     const struct depthwise_spec spec = depthwise_of(c);
-    const void *w = conv_is_depthwise(c) ? weights : seen_weights(c, weights), *b = conv_is_depthwise(c) || !(c->s.bias || c->s.relu) ? NULL : seen_bias(c, bias);
+    const void *w = conv_is_depthwise(c) ? weights : seen_weights(c, weights);
+    const void *b = conv_is_depthwise(c) || !(c->s.bias || c->s.relu) ? NULL : seen_bias(c, bias);
     for (int s = 0; s < shards; s++) {
         if (x[s].n == 0) continue;
         check_tensors(c, &x[s], &y[s]);
@@ -131,7 +132,8 @@ static const float *forward_taking(struct conv *c, const struct tensor *y, const
     float *taken = device_scratch(SCRATCH_SUMS, sizeof(float) * 2 * (size_t)c->s.out_c);
     const struct conv_ids ids = conv_graph_ids(CONV_STATISTICS);
     const int bound[] = {ids.x, ids.w, ids.y, ids.sum, ids.squares};
-    void *const pointers[] = {(void *)seen_x(c, x), (void *)seen_weights(c, weights), (uint16_t *)y->data + y->c_offset /* bf16 */, taken, taken + c->s.out_c};
+    uint16_t *out = (uint16_t *)y->data + y->c_offset; /* bf16 */
+    void *const pointers[] = {(void *)seen_x(c, x), (void *)seen_weights(c, weights), out, taken, taken + c->s.out_c};
     dnn_plan_room(plan);
     dnn_plan_run(plan, bound, pointers, 5);
     return taken;

@@ -210,7 +210,8 @@ static void say_denied(struct kept_plan *const *plans, int count)
         wishes += plans[i]->wish;
         denied += plans[i]->wish && plans[i]->state == FAILED;
     }
-    if (denied && count >= WORTH_SAYING) log_info("cuDNN has no engine within the limits for %d of %d graphs that would save a pass: they are done in two", denied, wishes);
+    if (denied && count >= WORTH_SAYING)
+        log_info("cuDNN has no engine within the limits for %d of %d graphs that would save a pass: they are done in two", denied, wishes);
 }
 
 static void make_all(void)

@@ -77,11 +77,37 @@ static void check_batch(int old, int all, enum dtype dtype, enum activation act,
     mem_free(v), mem_free(dv), mem_free(dv2), mem_free(memory), mem_free(other), mem_free(scratch);
 }
 
+/* The same with sums that a convolution has taken: they are what these floats say, exactly, and the statistics those of norm_statistics. */
+static void check_taken(int old, int all)
+{
+    enum { ROOM = 300 };
+    const struct norm_spec spec = {all, 1e-5, 0.1};
+    const double count = 60;
+    const int c = all - old;
+    const size_t values = NORM_ARRAYS * (size_t)all;
+    float *taken = values_range(2 * (size_t)c, 30, 50), *memory = values_range(values, 0.5, 1.5), *other = copy_of(memory, values);
+    struct norm_memory m = norm_memory_at(memory, all), n = norm_memory_at(other, all);
+    double sum[2][ROOM], squares[2][ROOM];
+    for (int k = 0; k < old; k++) sum[0][k] = sum[1][k] = 20 + k % 5, squares[0][k] = squares[1][k] = 40 + k % 3;
+    for (int k = old; k < all; k++) sum[1][k] = squares[1][k] = NAN; /* to be written */
+    launch_norm_sums_taken(sum[0] + old, squares[0] + old, taken, c, NULL);
+    for (int k = 0; k < c; k++)
+        EXPECT(sum[0][old + k] == (double)taken[k] && squares[0][old + k] == (double)taken[c + k], "channel %d: another sum", k);
+    launch_norm_statistics(&m, &spec, sum[0], squares[0], count, NULL);
+    launch_norm_batch_taken(&n, &spec, sum[1], squares[1], taken, c, count, NULL);
+    EXPECT(same(memory, other, sizeof(float) * values) && same(sum[0], sum[1], sizeof(double) * (size_t)all) &&
+               same(squares[0], squares[1], sizeof(double) * (size_t)all),
+           "%d + %d channels: taken sums give other bits", old, c);
+    mem_free(taken), mem_free(memory), mem_free(other);
+}
+
 static void check_batches(void)
 {
     static const int cut[][2] = {{0, 1}, {0, 64}, {0, 37}, {32, 64}, {24, 29}, {64, 64}, {0, 256}};
     for (size_t i = 0; i < sizeof cut / sizeof *cut; i++)
         for (int k = 0; k < 4; k++) check_batch(cut[i][0], cut[i][1], k % 2 ? DTYPE_BF16 : DTYPE_F32, (enum activation)(k % 3), k > 1);
+    for (size_t i = 0; i < sizeof cut / sizeof *cut; i++)
+        if (cut[i][0] < cut[i][1]) check_taken(cut[i][0], cut[i][1]);
 }
 
 static void check_statistics(int channels, double count)

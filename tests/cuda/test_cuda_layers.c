@@ -19,7 +19,8 @@ static const struct ops *ops;
 
 static struct backend backend_of(enum dtype dtype)
 {
-    return (struct backend){.name = "cuda, emulated", .ops = ops, .dtype = dtype, .layout = ops->layout(dtype), .first_layout = ops->input_layout(dtype), .threads = 1};
+    return (struct backend){.name = "cuda, emulated", .ops = ops, .dtype = dtype, .layout = ops->layout(dtype),
+                            .first_layout = ops->input_layout(dtype), .threads = 1};
 }
 
 static void compare(enum dtype dtype)

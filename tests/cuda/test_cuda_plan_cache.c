@@ -187,7 +187,7 @@ static void test_refusals(void)
     plan_cache_clear();
 }
 
-/* A wish that cannot be granted: its kept answer is "none", read back by the next process and from a checkpoint, and no plan for who must have one. */
+/* A wish that cannot be granted: its kept answer is "none", read back by the next process and from a checkpoint; who must have a plan gets another. */
 static struct plan_cache_counts wish(const char *where, const struct text *given, struct text *give)
 {
     const struct dnn_limits impossible = {.tensor_cores = true, .exact = true, .workspace = 64 << 20}; /* f32 products on tensor cores are TF32 */

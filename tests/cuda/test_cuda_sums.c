@@ -1,6 +1,6 @@
-/* test_cuda_sums.c - convolutions that sum what they write, on an emulated card: where no plan does so the bits are those of the calls that they stand
- * for, per number of images; networks take the sums of every dense convolution before a normalisation so, and of no other, never in evaluation;
- * what cuDNN does not have leaves a network's bits as they were. That the sums are right is in test_cuda_layers.c. */
+/* test_cuda_sums.c - convolutions that sum what they write, on an emulated card: where no plan does so the bits are those of the calls that they
+ * stand for, per number of images; networks take the sums of every dense convolution before a normalisation so, and of no other, never in
+ * evaluation; what cuDNN does not have leaves a network's bits as they were. That the sums are right is in test_cuda_layers.c. */
 #include "base/log.h"
 #include "models/init.h"
 #include "models/network.h"
@@ -101,7 +101,8 @@ static struct end run_network(const struct ops *table, const struct run *r, int 
     static uint64_t keys[PICTURES];
     struct error err = {0};
     struct end end = {{0}, {0}, 0, 0};
-    const struct network_options options = {.ops = table, .dtype = r->dtype, .max_images = PICTURES, .max_eval_images = PICTURES, .shards = r->shards};
+    const struct network_options options = {.ops = table, .dtype = r->dtype, .max_images = PICTURES, .max_eval_images = PICTURES,
+                                            .shards = r->shards};
     fake_cuda.no_statistics = refused;
     ops->open(1);
     struct graph *g = graph_build(r->backbone, SIZE, OUTPUTS, false, &err);
@@ -150,8 +151,8 @@ static void check_network(const struct run *r, long sums)
     without.conv_forward_sums = NULL, without.conv_forward_batch = NULL;
     apart = run_network(&without, r, 0), refused = run_network(ops, r, -1), fused = run_network(ops, r, 0);
     EXPECT(apart.forward == 0 && refused.forward == 0, "%s: sums were taken", r->backbone);
-    EXPECT(fused.forward == sums * r->shards && fused.inference == 0, "%s, %d shards: sums of %ld convolutions, %ld in evaluation", r->backbone, r->shards,
-           fused.forward, fused.inference);
+    EXPECT(fused.forward == sums * r->shards && fused.inference == 0, "%s, %d shards: sums of %ld convolutions, %ld in evaluation", r->backbone,
+           r->shards, fused.forward, fused.inference);
     EXPECT(same(&apart, &refused), "%s, %d shards: convolutions with sums that nothing takes give other bits", r->backbone, r->shards);
     EXPECT(same(&apart, &fused) == (sums == 0), "%s, %d shards: sums in f32 %s bits", r->backbone, r->shards, sums ? "change no" : "change");
 }

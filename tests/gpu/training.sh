@@ -33,7 +33,7 @@ close() { paste <(losses "$1") <(losses "$2") | awk -v limit="$3" '{d = $1 > $2 
 
 on cuda whole "${bits[@]}" || { tail -n 3 "$work/log"; exit 1; }
 [ "${3:-}" != emulated ] || hold "no call of the host touches the card's memory" env LADNN_GUARD=1 "$program" train --data "$work/shards" \
-  --out "$work/guarded" --set train.backend=cuda --set train.batch=4 --set augment.size=32 --set model.backbone=resnet18 --set train.epochs=1 2>>"$work/log"
+  --out "$work/guarded" --set train.backend=cuda --set train.batch=4 --set augment.size=32 --set model.backbone=resnet18 --set train.precision=bf16 --set train.epochs=1 2>>"$work/log"
 on cuda again "${bits[@]}"
 hold "two runs have the same bits" same whole again
 on cuda uncaptured "${bits[@]}" --set train.capture=false

@@ -1,7 +1,7 @@
-/* emulated_card.c - linked into a program, gives it a card that is not there (fake_cuda.h) before main begins. With LADNN_COUNT_CALLS a
- * recorded step tells how many calls it has; with LADNN_GUARD the card's memory is out of the host's reach, as a real one's is; LADNN_CARD_MB: it has so much; LADNN_HANG_AT=N: it stands still after the N-th
- * repetition of a recorded step; LADNN_BAD_GRADIENT=N: its N-th weight gradient is not finite; LADNN_NO_STATISTICS: no convolution sums what it
- * writes. */
+/* emulated_card.c - linked into a program, gives it a card that is not there (fake_cuda.h) before main begins. With LADNN_COUNT_CALLS a recorded
+ * step tells how many calls it has; with LADNN_GUARD the card's memory is out of the host's reach, as a real one's is; LADNN_CARD_MB: it has so
+ * much; LADNN_HANG_AT=N: it stands still after the N-th repetition of a recorded step; LADNN_BAD_GRADIENT=N: its N-th weight gradient is not
+ * finite; LADNN_NO_STATISTICS: no convolution sums what it writes. */
 #include <stdlib.h>
 
 #include "tests/cuda/emulator.h"
