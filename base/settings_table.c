@@ -68,6 +68,7 @@ const struct setting_row settings_table[] = {
     /* gpu: train.backend, bench.backend or eval.backend = cuda */
     {"gpu.tune", INT, "4", 1, 64, 0, "engines of cuDNN that are timed for each convolution; 1 = its first choice (always when deterministic)"},
     {"gpu.tf32", BOOL, "false", 0, 0, 0, "fp32: products with 10 bits of mantissa, on tensor cores"},
+    {"gpu.sums", CHOICE, "fused", 0, 0, "fused|apart", "bf16: a convolution sums its output for batch normalisation where cuDNN can, or own kernels always do"},
 
     /* augment: what happens to a training image */
     {"augment.recipe", CHOICE, "affine", 0, 0, "affine|crop|none", "affine (LA-DNN), random crop (He 2020), or resize only"},

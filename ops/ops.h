@@ -58,8 +58,9 @@ struct norm_memory { /* of one normalisation: c values each */
 struct ops_tuning {
     int candidates; /* implementations of a convolution to choose from by the clock; 1: the library's first choice, the same each time */
     bool tf32;      /* f32 products with 10 bits of mantissa */
+    bool sums_apart;/* batch normalisation's sums are never taken by convolutions */
     double limit_s; /* a wait for the accelerator that takes longer ends the program; 0: none does */
-    bool deterministic; /* cpu: results do not depend on the number of threads; candidates, tf32: cuda */
+    bool deterministic; /* cpu: results do not depend on the number of threads; candidates, tf32, sums_apart: cuda */
 };
 
 struct recording; /* backend's own: what `replay` has kept */

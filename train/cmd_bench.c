@@ -196,6 +196,7 @@ static int measure(struct bench *b, const char *backbone, struct error *err)
             char device[400];
             b->ops->describe(device, sizeof device);
             json_string(&j, "device", device);
+            json_string(&j, "sums", settings_string(b->s, "gpu.sums"));
             json_number(&j, "device_mb", (double)(b->room - b->ops->room()) / 1e6);
             if (b->kinds) json_times(&j, &times, steps);
         }
@@ -231,7 +232,7 @@ static int run(struct settings *s, struct error *err)
         omp_set_num_threads(b.threads);
         bool deterministic = settings_bool(s, "bench.deterministic");
         b.ops->tune(&(struct ops_tuning){.candidates = deterministic ? 1 : (int)settings_int(s, "gpu.tune"), .tf32 = settings_bool(s, "gpu.tf32"),
-                                         .limit_s = LIMIT_S, .deterministic = deterministic});
+                                         .sums_apart = !strcmp(settings_string(s, "gpu.sums"), "apart"), .limit_s = LIMIT_S, .deterministic = deterministic});
         b.ops->open(b.threads);
         rc = measure(&b, backbone_names[i], err);
         close_bench(&b);

@@ -117,7 +117,7 @@ int train_config_read(struct train_config *c, const struct settings *s, struct e
     c->ops = ops_find(settings_string(s, "train.backend"), err);
     if (!c->ops) return -1;
     c->tuning = (struct ops_tuning){.candidates = c->deterministic ? 1 : (int)settings_int(s, "gpu.tune"), .tf32 = settings_bool(s, "gpu.tf32"),
-                                    .limit_s = settings_float(s, "dist.timeout_s"), .deterministic = c->deterministic};
+                                    .sums_apart = !strcmp(settings_string(s, "gpu.sums"), "apart"), .limit_s = settings_float(s, "dist.timeout_s"), .deterministic = c->deterministic};
     c->dtype = !strcmp(settings_string(s, "train.precision"), "bf16") ? DTYPE_BF16 : DTYPE_F32;
     c->comm_kind = settings_string(s, "dist.backend");
     c->sync_bn = settings_bool(s, "dist.sync_bn");
@@ -164,6 +164,7 @@ void train_config_identity(const struct settings *s, struct text *out)
     if (settings_bool(s, "train.deterministic")) /* equal bits need the same arithmetic, too */
         text_add(out, "train.virtual_shards = %lld\ntrain.backend = %s\n", (long long)settings_int(s, "train.virtual_shards"),
                  settings_string(s, "train.backend"));
+    if (settings_bool(s, "train.deterministic") && !strcmp(settings_string(s, "gpu.sums"), "apart")) text_add(out, "gpu.sums = apart\n");
     if (!strcmp(settings_string(s, "dist.gradients"), "bf16")) text_add(out, "dist.gradients = bf16\n");
     if (settings_bool(s, "test.flip")) text_add(out, "test.flip = true\n");
     if (strcmp(settings_string(s, "test.threshold"), "0.5")) text_add(out, "test.threshold = %s\n", settings_string(s, "test.threshold"));

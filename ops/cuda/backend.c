@@ -22,6 +22,7 @@ static void backend_open(int threads) /* they compile cuDNN's plans */
 {
     plan_cache_open(&(struct plan_cache_options){.threads = threads, .candidates = tuning.candidates});
     device_set_tf32(tuning.tf32);
+    cuda_conv_set_sums(!tuning.sums_apart);
     device_set_limit(tuning.limit_s);
 }
 static void describe(char *text, size_t bytes)

@@ -18,11 +18,14 @@ enum conv_fusion conv_fusion_of(const struct conv *c, enum conv_step step)
     return c->s.relu ? CONV_BIAS_RELU : c->s.bias ? CONV_BIAS : CONV_PLAIN;
 }
 
+static bool sums_apart;
+void cuda_conv_set_sums(bool on) { sums_apart = !on; }
+
 /* In f32 the sums are left to norm_sums: cuDNN's are f32, too, and would be the least exact of the step's numbers. */
 static bool may_sum(const struct conv *c)
 {
     int lanes = conv_lanes(c->s.dtype);
-    return c->training && c->s.sums_c_total && c->s.dtype == DTYPE_BF16 && !conv_is_depthwise(c) && !c->s.bias && !c->s.relu &&
+    return c->training && c->s.sums_c_total && c->sums && c->s.dtype == DTYPE_BF16 && !conv_is_depthwise(c) && !c->s.bias && !c->s.relu &&
            c->out_lanes == c->s.out_c && c->s.sums_c_total % lanes == 0;
 }
 
@@ -90,6 +93,7 @@ struct conv *cuda_conv_create(const struct conv_spec *spec, int n, bool training
     struct conv *c = NEW(struct conv);
     c->s = *spec;
     c->training = training;
+    c->sums = !sums_apart;
     c->in_lanes = conv_lanes_round(spec->in_c, spec->dtype), c->out_lanes = conv_lanes_round(spec->out_c, spec->dtype);
     c->out_h = conv_out_size(spec->in_h, spec->kernel, spec->stride, spec->padding);
     c->out_w = conv_out_size(spec->in_w, spec->kernel, spec->stride, spec->padding);

@@ -13,7 +13,7 @@ struct conv_plans { /* for one image count */
 };
 struct conv {
     struct conv_spec s;
-    bool training;
+    bool training, sums; /* sums: may be taken of y */
     int in_lanes, out_lanes, out_h, out_w; /* channels, rounded up */
     struct dnn_limits limits;
     struct conv_plans *plans;

@@ -4,6 +4,8 @@
 #include "ops/ops.h"
 #include "ops/cuda/cuda_device.h"
 
+/* May convolutions sum what they write? On at first; for layers made afterwards. */
+void cuda_conv_set_sums(bool on);
 struct conv *cuda_conv_create(const struct conv_spec *spec, int n, bool training, const struct conv *like, struct error *err);
 void cuda_conv_expect(struct conv *c, int n, bool training);
 void cuda_conv_close(struct conv *c);

@@ -52,7 +52,7 @@ check() {
 ours() {
   local b=$1 batch=$2 most=60 start=$SECONDS log
   shift 2
-  log=$out/bench-$b-$batch${1:+-kinds}.log
+  log=$out/bench-$b-$batch${1:+-${2#*.}}.log
   [ "$(left)" -lt 15 ] && { note "ladnn $b batch $batch" "left out: no time" 0; return; }
   [ $most -gt "$(left)" ] && most=$(left)
   with timeout -k 5 "$most" "$build/ladnn" bench train --backend cuda --precision bf16 --backbone "$b" --batch "$batch" --steps 20 --warmup 5 --json "$@" \
@@ -103,6 +103,7 @@ check training 120 bash "$here/training.sh" "$build/ladnn" "$out/training.work"
 for b in resnet18 densenet121 efficientnet_b0 vgg16; do parity $b f32; done
 parity vgg16 bf16
 for b in "${backbones[@]}"; do ours "$b" 32 --set bench.kinds=true; done
+for b in "${backbones[@]}"; do ours "$b" 32 --set gpu.sums=apart; done
 for b in "${backbones[@]}"; do peer "$b" compile 100 32 256; done
 for b in "${backbones[@]}"; do ours "$b" 64; done
 if command -v compute-sanitizer >/dev/null; then

@@ -22,7 +22,8 @@ def read(path):
 
 rows = list(read(sys.argv[1]))
 measured = [r for r in rows if r.get("backend") == "cuda" and "images_per_s" in r and r.get("what") == "train"]
-ours = {(r["backbone"], r["batch"]): r for r in measured if "kinds_ms" not in r}
+apart = {(r["backbone"], r["batch"]): r for r in measured if r.get("sums") == "apart"}
+ours = {(r["backbone"], r["batch"]): r for r in measured if "kinds_ms" not in r and r.get("sums") != "apart"}
 kinds = {(r["backbone"], r["batch"]): r["kinds_ms"] for r in measured if "kinds_ms" in r}
 peer = {(r["backbone"], r["batch"], r["mode"]): r for r in rows if str(r.get("backend", "")).startswith("torch")}
 devices = sorted({r["device"] for r in rows if "device" in r})
@@ -50,6 +51,11 @@ for name in FLOOR_MS:
 for r in rows:
     if r.get("what") == "second start":
         print(f"\nStart to the end of the first step with a warm plan cache, {r['backbone']} batch {r['batch']}: {r['first_step_s']:.2f} s.")
+if apart:
+    print("\nMilliseconds of a step with the sums of batch normalisation taken by the convolutions (gpu.sums=fused), and by own kernels (apart):\n")
+    print("| network | batch | fused | apart |\n|---|---|---|---|")
+    for (name, batch), row in apart.items():
+        print(f"| {name} | {batch} | {figure(ours.get((name, batch)), 'step_ms_median', '{:.2f}')} | {figure(row, 'step_ms_median', '{:.2f}')} |")
 if kinds:
     names = sorted({k for row in kinds.values() for k in row})
     print("\nMilliseconds of a step by kind of layer, forward + backward, each layer waited for (a wait costs some 0.01 ms):\n")

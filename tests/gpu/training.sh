@@ -42,9 +42,11 @@ on cuda parted "${bits[@]}" --set train.max_steps=2
 XDG_CACHE_HOME=$work/elsewhere on cuda parted "${bits[@]}" # where no plan is kept
 hold "its plans are those of the checkpoint" grep -qE "[1-9][0-9]* of [0-9]+ cuDNN plans are those of the checkpoint" "$work/log"
 hold "stopped after two steps and continued, the same bits" same whole parted
-if [ "${3:-}" = emulated ]; then # a card on which cuDNN has no convolution that sums what it writes
+if [ "${3:-}" = emulated ]; then # and a card on which cuDNN has no convolution that sums what it writes
+  on cuda asked "${bits[@]}" --set gpu.sums=apart
+  hold "normalisations take their sums from convolutions: other bits when asked not to" not same whole asked
   LADNN_NO_STATISTICS=1 on cuda apart "${bits[@]}"
-  hold "normalisations take their sums from convolutions: other bits without" not same whole apart
+  hold "then the bits are those of gpu.sums=apart" same apart asked
   hold "what cuDNN does not have is told" grep -qE "no engine within the limits for ([0-9]+) of \1 graphs" "$work/log"
   LADNN_NO_STATISTICS=1 on cuda later "${bits[@]}" --set train.max_steps=2
   XDG_CACHE_HOME=$work/elsewhere on cuda later "${bits[@]}" # here it has them

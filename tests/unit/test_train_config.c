@@ -149,7 +149,8 @@ static void test_identity(void)
         "train.time_limit_s=1", "train.checkpoint_every_s=1", "train.checkpoint_keep=3", "train.resume=false", "train.eval_batch=2",
         "train.stop_signal=none", "train.overwrite=true", "train.take_over=true", "train.take_over_s=1", "train.lead_s=5",
         "dist.bucket_mb=1", "dist.timeout_s=3", "dist.overlap=false",
-        "dist.backend=self", "train.backend=ref", "train.capture=false", "gpu.tune=2", "loader.threads=2", "loader.prefetch=4", "loader.cache=false", "loader.cache_mb=1"};
+        "dist.backend=self", "train.backend=ref", "train.capture=false", "gpu.tune=2", "gpu.sums=apart",
+        "loader.threads=2", "loader.prefetch=4", "loader.cache=false", "loader.cache_mb=1"};
     int rows = 0;
     for (size_t i = 0; i < sizeof decide / sizeof *decide; i++) EXPECT(changes_identity("", decide[i]), "%s", decide[i]);
     for (size_t i = 0; i < sizeof do_not / sizeof *do_not; i++) EXPECT(!changes_identity("", do_not[i]), "%s", do_not[i]);
@@ -159,6 +160,7 @@ static void test_identity(void)
     EXPECT(rows == (int)(sizeof decide / sizeof *decide + sizeof do_not / sizeof *do_not), "a new key (%d) needs a place in one of the lists", rows);
     EXPECT(changes_identity("train.deterministic=true", "train.virtual_shards=8"), "the parts of a batch count when deterministic");
     EXPECT(changes_identity("train.deterministic=true", "train.backend=ref"), "equal bits need the same arithmetic");
+    EXPECT(changes_identity("train.deterministic=true", "gpu.sums=apart"), "equal bits need the same sums");
     EXPECT(changes_identity("train.vote_last=2", "train.epochs=16"), "the last epochs depend on their number when they vote");
 }
 
