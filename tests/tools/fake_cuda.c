@@ -1,4 +1,4 @@
-/* fake_cuda.c - see fake_cuda.h. Memory, streams, events, graphs; cuDNN's part is in fake_cuda_dnn.c, cuBLASLt's in fake_cuda_math.c. */
+/* fake_cuda.c - see fake_cuda.h. Memory, streams, events, graphs; cuDNN's and cuBLASLt's part is in fake_cuda_math.c. */
 #include "tests/tools/fake_cuda.h"
 
 #include <sched.h>
@@ -297,6 +297,5 @@ void fake_cuda_install(void)
     };
 #define KEPT(name) cuda.name = before.name;
     CUDA_DNN_CALLS(KEPT)
-    fake_dnn_install();
     fake_math_install();
 }
