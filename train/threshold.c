@@ -65,7 +65,9 @@ int threshold_choose(struct threshold *t, const double *score, const uint8_t *la
     int rc = 0;
     if (!n || !numbers || positives == 0 || positives == (double)n)
         rc = error_set(err, "no threshold can be chosen by %s: %s", threshold_rule_names[t->rule],
-                       !n ? "there are no validation images" : !numbers ? "a probability is not a number" : "the validation images are all of one class");
+                       !n         ? "there are no validation images"
+                       : !numbers ? "a probability is not a number"
+                                  : "the validation images are all of one class");
     if (rc) error_hint(err, "give test.threshold as a number");
     qsort(s, (size_t)n, sizeof *s, by_falling_score);
     for (int64_t i = 0; i < n && !rc; i++) {

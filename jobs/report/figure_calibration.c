@@ -25,7 +25,8 @@ static void draw_bins(const struct axes *a, const struct calibration *c, int met
     }
     plot_polyline(a->plot, xy, points, compared_pens[method]);
     for (int b = 0, at = 0; b < CALIBRATION_BINS; b++)
-        if (c->bin[b].n) plot_marks(a->plot, xy + 2 * at++, 1, method ? PLOT_DOT : PLOT_RING, mark_size(c->bin[b].n, most), compared_pens[method].colour, 1);
+        if (c->bin[b].n)
+            plot_marks(a->plot, xy + 2 * at++, 1, method ? PLOT_DOT : PLOT_RING, mark_size(c->bin[b].n, most), compared_pens[method].colour, 1);
 }
 
 static void draw_counts(const struct axes *a, const struct calibration *c, const char *method, double y)
@@ -35,7 +36,8 @@ static void draw_counts(const struct axes *a, const struct calibration *c, const
     for (int b = 0; b < CALIBRATION_BINS; b++) {
         int64_t n = c->bin[b].n;
         snprintf(words, sizeof words, n < 100000 ? "%lld" : "%lldk", (long long)(n < 100000 ? n : n / 1000));
-        plot_text(a->plot, axes_x(a, (b + 0.5) / CALIBRATION_BINS), y, words, n < 10000 ? 9 : 7, PLOT_MIDDLE, n ? PLOT_BLACK : PLOT_GREY, false, false);
+        double x = axes_x(a, (b + 0.5) / CALIBRATION_BINS);
+        plot_text(a->plot, x, y, words, n < 10000 ? 9 : 7, PLOT_MIDDLE, n ? PLOT_BLACK : PLOT_GREY, false, false);
     }
 }
 
@@ -81,9 +83,9 @@ void figure_calibration_add(struct report *r)
         for (int i = 0; i < count; i++) draw_backbone(p, &r->study, label, list[i], i);
         report_add_picture(r, "calibration", label, heading,
                            "Test images of all seeds together, in ten bins of the probability that was said; a mark at their mean, its area by "
-                           "their number, which stands below. Bins without images have no mark. On the dotted line 80 % of the images said to be COVID "
-                           "with 0.8 are. Dashed, rings: baseline; whole line, dots: LA-DNN. Error (expected calibration error) and Brier score: means "
-                           "over the seeds.", p);
+                           "their number, which stands below. Bins without images have no mark. On the dotted line 80 % of the images said "
+                           "to be COVID with 0.8 are. Dashed, rings: baseline; whole line, dots: LA-DNN. Error (expected calibration error) and "
+                           "Brier score: means over the seeds.", p);
         mem_free(heading);
     }
 }

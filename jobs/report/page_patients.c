@@ -70,7 +70,7 @@ static void add_threshold(struct text *t, const struct cell *c)
     else text_add(t, low < high ? "%.3f to %.3f" : "%.3f", low, high);
     if (rule != THRESHOLD_FIXED || c->run[0]->flip)
         text_add(t, "<small>%s%s</small>", rule == THRESHOLD_YOUDEN ? "Youden" : rule == THRESHOLD_F1 ? "F1" : "",
-                 !c->run[0]->flip ? "" : rule == THRESHOLD_FIXED ? "mirrored, too" : ", mirrored, too");
+                 !c->run[0]->flip ? "" : rule == THRESHOLD_FIXED ? "with mirror images" : ", with mirror images");
     text_add(t, "</td>");
 }
 
@@ -106,10 +106,10 @@ static void add_row(struct text *t, const struct cell *c, bool group)
 
 void page_add_patients(struct text *t, const struct report *r)
 {
-    text_add(t, "<h2>By patient, and calibration</h2>\n<p>Test patients (those with a COVID image); the probability of a patient is the mean over "
-                "the images. Percent, as in Table 2, but for the Brier score (0 is best; 0.25 is had by always saying 0.5). The calibration error says by "
-                "how much the probabilities of images are off on average; it has no interval, because it is too high by chance where bins hold few "
-                "images, and in resampled images higher still.</p>\n"
+    text_add(t, "<h2>By patient, and calibration</h2>\n<p>Test patients, in brackets those with a COVID image; the probability of a patient is "
+                "the mean over the images. Percent, as in Table 2, but for the Brier score (0 is best; 0.25 is had by always saying 0.5). The "
+                "calibration error says by how much the probabilities of images are off on average; it has no interval, because it is too high by "
+                "chance where bins hold few images, and in resampled images higher still.</p>\n"
                 "<div class=scroll><table><thead><tr><th>Data</th><th class=l>Backbone</th><th class=l>Method</th><th>Threshold</th><th>Patients</th>"
                 "<th>AUC</th><th>Sensitivity</th><th>Specificity</th><th>Accuracy</th><th>Calibration error</th><th>Brier score</th></tr></thead>"
                 "<tbody>\n");

@@ -97,7 +97,7 @@ void page_add_table2(struct text *t, const struct report *r)
     text_add(t, "<h2>Table 2: diagnosis</h2>\n<p>Percent. Mean over the seeds &plusmn; their standard deviation; below, the 95 %% interval of the "
                 "mean over other samples of patients (the networks being as they are). In italics what the paper prints: one run, no "
                 "interval.");
-    if (page_judges_otherwise(r)) text_add(t, " "), page_add_judging(t, r);
+    if (page_judges_otherwise(r)) text_add(t, " <b>"), page_add_judging(t, r), text_add(t, "</b> The paper's numbers are at 0.5.");
     text_add(t, "</p>\n");
     for (int d = 0; d < r->study.dataset_count; d++) add_table2_of(t, r, r->study.datasets[d]);
 }

@@ -37,7 +37,8 @@ static int read_judging(struct run *r, struct threshold *t, const struct json_va
     if (!((value > 0 || (value == 0 && t->rule != THRESHOLD_FIXED)) && value <= 1))
         return error_set(err, "%s/metrics.json: the threshold %g is not above 0 and at most 1", r->folder, value);
     if (strcmp(rule, wanted))
-        return error_set(err, "%s: metrics.json has a threshold by the rule '%s', by its settings (test.threshold) it is '%s'", r->name, rule, wanted);
+        return error_set(err, "%s: metrics.json has a threshold by the rule '%s', by its settings (test.threshold) it is '%s'", r->name, rule,
+                         wanted);
     if (t->rule == THRESHOLD_FIXED && value != t->value)
         return error_set(err, "%s: metrics.json was made at the threshold %g, by its settings (test.threshold) it is %g", r->name, value, t->value);
     if (says_flip != r->flip)

@@ -69,7 +69,9 @@ def differences(got, want, where):
     if isinstance(want, dict):
         return [d for k in want for d in differences(got.get(k) if isinstance(got, dict) else None, want[k], f"{where}.{k}")]
     if isinstance(want, list):
-        return [f"{where}: {got}"] if len(got or []) != len(want) else [d for i, w in enumerate(want) for d in differences(got[i], w, f"{where}[{i}]")]
+        if len(got or []) != len(want):
+            return [f"{where}: {got}"]
+        return [d for i, w in enumerate(want) for d in differences(got[i], w, f"{where}[{i}]")]
     number = isinstance(want, (int, float)) and isinstance(got, (int, float))
     same = math.isclose(got, want, rel_tol=0, abs_tol=1e-12) if number else got == want
     return [] if same else [f"{where}: metrics.json {got}, recomputed {want}"]

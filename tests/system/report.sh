@@ -78,8 +78,9 @@ check "a threshold chosen on validation" report rule --out rule.page
 check "its figures" "$python" "$tests/reference/check_report.py" rule rule.page --bootstrap d0,vgg16,baseline
 check "agree with metrics.json" lacks 'not what its predictions give' rule.page/report.html
 words='Positive means a probability, the mean of the picture.s and its mirror image.s, of at least the threshold that gave [^<]*sensitivity \+ specificity \(Youden\) on the validation split\.'
+check "the paper's are not" says "</b> The paper's numbers are at 0.5" rule.page/report.html
 check "said in the caption and in the method" test "$(grep -oE "$words" rule.page/report.html | wc -l)" -eq 2
-check "from the lowest to the highest seed" says '<td class=num>0.410 to 0.420<small>Youden, mirrored, too</small>' rule.page/report.html
+check "from the lowest to the highest seed" says '<td class=num>0.410 to 0.420<small>Youden, with mirror images</small>' rule.page/report.html
 check "each run's in runs.csv" "$python" -c "
 import csv
 rows = list(csv.DictReader(open('rule.page/runs.csv')))

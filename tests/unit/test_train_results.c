@@ -146,7 +146,8 @@ static void test_reference(const char *tests)
         compare_results(&s, &c);
     }
     EXPECT(s.number == 400 && one_class > 200 && empty_bins > 1000 && mixed_patients > 300 && at_zero > 5,
-           "%d sets, %d times one class, %d empty bins, %d mixed patients, %d thresholds at 0", s.number, one_class, empty_bins, mixed_patients, at_zero);
+           "%d sets, %d times one class, %d empty bins, %d mixed patients, %d thresholds at 0", s.number, one_class, empty_bins, mixed_patients,
+           at_zero);
     if (f) fclose(f);
 }
 
