@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "jobs/report/report.h"
 
-enum { PANEL = 250, PITCH = 322, ROW = 352, LEFT = 58, TOP = 34, COLUMNS = 3 };
+enum { PANEL = 250, PITCH = 322, ROW = 384, LEFT = 58, TOP = 62, COLUMNS = 3 };
 
 /* A mark's area grows with the images that it stands for. */
 static double mark_size(int64_t n, int64_t most) { return 4 + 7 * sqrt((double)n / (double)most); }
@@ -23,7 +23,9 @@ static void draw_bins(const struct axes *a, const struct calibration *c, int met
         xy[2 * points] = axes_x(a, c->bin[b].probability);
         xy[2 * points++ + 1] = axes_y(a, c->bin[b].positive);
     }
-    plot_polyline(a->plot, xy, points, compared_pens[method]);
+    struct plot_pen pen = compared_pens[method];
+    pen.width = 1, pen.opacity = 0.7; /* it only leads the eye: bins of few images jump */
+    plot_polyline(a->plot, xy, points, pen);
     for (int b = 0, at = 0; b < CALIBRATION_BINS; b++)
         if (c->bin[b].n)
             plot_marks(a->plot, xy + 2 * at++, 1, method ? PLOT_DOT : PLOT_RING, mark_size(c->bin[b].n, most), compared_pens[method].colour, 1);
@@ -41,34 +43,33 @@ static void draw_counts(const struct axes *a, const struct calibration *c, const
     }
 }
 
+/* Above the frame: inside, points may be anywhere. */
 static void draw_key(const struct axes *a, const struct cell *c, int method)
 {
-    double x = a->left + PANEL - 148, y = a->top + PANEL - 48 + 28 * method;
+    double x = a->left, y = a->top - 21 + 14 * method;
     char words[120];
-    plot_rectangle(a->plot, x - 4, y - 12, 150, 27, PLOT_WHITE, 0.85, (struct plot_pen){0});
     plot_line(a->plot, x, y - 4, x + 24, y - 4, compared_pens[method]);
     plot_marks(a->plot, (double[]){x + 12, y - 4}, 1, method ? PLOT_DOT : PLOT_RING, 7, compared_pens[method].colour, 1);
-    plot_text(a->plot, x + 29, y, method_title(c->method), 11, PLOT_START, PLOT_BLACK, true, false);
+    plot_text(a->plot, x + 29, y, method_title(c->method), 10.5, PLOT_START, PLOT_BLACK, true, false);
     snprintf(words, sizeof words, "error %.1f %%, Brier %.3f", 100 * c->quantity[QUANTITY_CALIBRATION].mean, c->quantity[QUANTITY_BRIER].mean);
-    plot_text(a->plot, x, y + 12, words, 10, PLOT_START, PLOT_BLACK, false, false);
+    plot_text(a->plot, x + 92, y, words, 10.5, PLOT_START, PLOT_BLACK, false, false);
 }
 
 static void draw_backbone(struct plot *p, const struct study *g, const char *dataset, const char *backbone, int place)
 {
     struct axes a = {p, LEFT + place % COLUMNS * PITCH, TOP + place / COLUMNS * ROW, PANEL, PANEL, 0, 1, 0, 1};
-    const struct cell *cell[2];
-    axes_draw(&a, 0.2, 1, 0.2, 1, backbone_title(backbone), "said probability of COVID (below: images per bin)", "share that is COVID");
+    plot_text(p, a.left, a.top - 38, backbone_title(backbone), 12, PLOT_START, PLOT_BLACK, true, false);
+    axes_draw(&a, 0.2, 1, 0.2, 1, NULL, "said probability of COVID (below: images per bin)", "share that is COVID");
     plot_line(p, axes_x(&a, 0), axes_y(&a, 0), axes_x(&a, 1), axes_y(&a, 1), (struct plot_pen){PLOT_GREY, 0.75, 2, 1});
     for (int m = 0; m < 2; m++) {
         struct calibration pooled;
-        cell[m] = study_find(g, dataset, backbone, compared_methods[m]);
-        if (!cell_usable(cell[m])) continue;
-        cell_calibration(&pooled, cell[m]);
+        const struct cell *c = study_find(g, dataset, backbone, compared_methods[m]);
+        if (!cell_usable(c)) continue;
+        cell_calibration(&pooled, c);
         draw_bins(&a, &pooled, m);
-        draw_counts(&a, &pooled, cell[m]->method, a.top + PANEL + 45 + 12 * m);
+        draw_counts(&a, &pooled, c->method, a.top + PANEL + 45 + 12 * m);
+        draw_key(&a, c, m);
     }
-    for (int m = 0; m < 2; m++)
-        if (cell_usable(cell[m])) draw_key(&a, cell[m], m);
 }
 
 void figure_calibration_add(struct report *r)

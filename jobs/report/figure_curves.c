@@ -131,7 +131,7 @@ void figure4_add(struct report *r)
         int count = figure4_backbones(list, sizeof list / sizeof *list, &r->study, label), rows = (count + COLUMNS - 1) / COLUMNS;
         if (!count) continue;
         char *heading = mem_format("Figure 4, %s: ROC and precision-recall", label);
-        struct plot *p = plot_open(LEFT + (count < COLUMNS ? count : COLUMNS) * PITCH - 8, rows * 2 * ROW + 6, heading);
+        struct plot *p = plot_open(LEFT + (count < COLUMNS ? count : COLUMNS) * PITCH - 8, rows * 2 * ROW + 18, heading);
         for (int i = 0; i < count; i++) draw_backbone(p, r, label, list[i], i);
         report_add_picture(r, "figure4", label, heading,
                            "Mean curve over the seeds with its pointwise 95 % band (patients resampled); AUC and average precision (AP) with 95 % "
