@@ -50,10 +50,21 @@ static void difference_of(struct comparison *m, int q)
     u->mean = b->quantity[q].mean - a->quantity[q].mean;
     u->deviation = same_seeds(a, b) ? deviation_of(pair, a->runs) : NAN;
     u->interval = interval_from(replicate, u->mean, left_out, clusters);
-    if (isnan(a->quantity[q].interval.low)) u->interval.low = u->interval.high = NAN; /* too few patients, or undefined */
+    if (isnan(a->quantity[q].interval.low)) u->interval = a->quantity[q].interval; /* too few patients, or undefined */
     mem_free(replicate);
     mem_free(left_out);
     mem_free(pair);
+}
+
+/* Two networks, not two ways to read them. */
+static char *judged_differently(const struct run *a, const struct run *b)
+{
+    if (run_judged_alike(a, b)) return NULL;
+    char *first = run_judging(a), *second = run_judging(b);
+    char *why = mem_format("not judged alike: positive means %s for the baseline, %s for LA-DNN", first, second);
+    mem_free(first);
+    mem_free(second);
+    return why;
 }
 
 void comparison_work_out(struct comparison *m)
@@ -64,6 +75,7 @@ void comparison_work_out(struct comparison *m)
     if (bad) m->refused = mem_format("%s: %s", method_title(bad->method), bad->refused ? bad->refused : "no run with a result");
     else if (!predictions_same_images(&a->run[0]->predictions, &b->run[0]->predictions))
         m->refused = mem_string("not tested on the same images with the same labels");
+    else m->refused = judged_differently(a->run[0], b->run[0]);
     if (m->refused) return;
     contrast_areas(m);
     for (int q = 0; q < QUANTITY_COUNT; q++) difference_of(m, q);

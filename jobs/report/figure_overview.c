@@ -83,7 +83,10 @@ void figure_overview_add(struct report *r)
         struct plot *p = plot_open(LABELS + 4 * PITCH, TOP + rows * ROW + 42, heading);
         draw_key(p, paper_set(label) >= 0);
         draw_rows(p, &r->study, label, rows);
-        report_add_picture(r, "table2", label, heading, "Bars are 95 % intervals (patients resampled, networks as they are).", p);
+        char *caption = mem_format("Bars are 95 %% intervals (patients resampled, networks as they are).%s",
+                                   page_judges_otherwise(r) ? " What positive means: see Table 2." : "");
+        report_add_picture(r, "table2", label, heading, caption, p);
+        mem_free(caption);
         mem_free(heading);
     }
 }

@@ -33,7 +33,14 @@ const char *method_title(const char *name)
     return !strcmp(name, "ladnn") ? "LA-DNN" : !strcmp(name, "he2020") ? "He 2020" : name;
 }
 
-const char *quantity_name(int q) { return q < FIGURE_COUNT ? figure_names[q] : lesion_names[q - FIGURE_COUNT]; }
+bool quantity_is_lesion(int q) { return q >= QUANTITY_LESION && q < QUANTITY_PATIENT; }
+
+const char *quantity_name(int q)
+{
+    static const char *const others[] = {"patient_sensitivity", "patient_auc", "patient_f1", "patient_accuracy", "patient_specificity",
+        "patient_precision", "patient_auc_hard", "patient_average_precision", "brier", "expected_calibration_error"};
+    return q < QUANTITY_LESION ? figure_names[q] : q < QUANTITY_PATIENT ? lesion_names[q - QUANTITY_LESION] : others[q - QUANTITY_PATIENT];
+}
 
 bool cell_usable(const struct cell *c) { return c && c->runs && !c->refused; }
 
