@@ -90,7 +90,7 @@ static void mean_quantities(double *out, int column, int columns, const struct r
     for (int q = 0; q < QUANTITY_COUNT; q++) out[(int64_t)q * columns + column] = sum[q] / runs;
 }
 
-static void resample(struct cell *c, const struct rankings *k, uint64_t seed)
+static void resample(struct study_cell *c, const struct rankings *k, uint64_t seed)
 {
     const struct predictions *p = &c->run[0]->predictions;
     int *weight = NEW_ARRAY(int, p->n), *count = NEW_ARRAY(int, p->clusters);
@@ -135,7 +135,7 @@ static void take_back(struct quantity *from, const struct quantity *end)
 }
 
 /* Takes the intervals back that rest on too few patients of a class. Of patients, those with an image of either label are positive. */
-static void check_patients(struct cell *c)
+static void check_patients(struct study_cell *c)
 {
     const struct predictions *p = &c->run[0]->predictions;
     struct quantity *u = c->quantity;
@@ -149,7 +149,7 @@ static void check_patients(struct cell *c)
         take_back(u + QUANTITY_PATIENT, u + QUANTITY_BRIER);
 }
 
-void cell_work_out(struct cell *c, uint64_t seed)
+void cell_work_out(struct study_cell *c, uint64_t seed)
 {
     struct rankings *k = NEW_ARRAY(struct rankings, c->runs);
     double *column = NEW_ARRAY(double, c->runs);
@@ -175,7 +175,7 @@ void cell_work_out(struct cell *c, uint64_t seed)
     mem_free(column);
 }
 
-void cell_calibration(struct calibration *pooled, const struct cell *c)
+void cell_calibration(struct calibration *pooled, const struct study_cell *c)
 {
     int64_t each = c->run[0]->predictions.n;
     double *probability = NEW_ARRAY(double, c->runs * each);

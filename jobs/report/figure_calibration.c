@@ -44,7 +44,7 @@ static void draw_counts(const struct axes *a, const struct calibration *c, const
 }
 
 /* Above the frame: inside, points may be anywhere. */
-static void draw_key(const struct axes *a, const struct cell *c, int method)
+static void draw_key(const struct axes *a, const struct study_cell *c, int method)
 {
     double x = a->left, y = a->top - 21 + 14 * method;
     char words[120];
@@ -63,7 +63,7 @@ static void draw_backbone(struct plot *p, const struct study *g, const char *dat
     plot_line(p, axes_x(&a, 0), axes_y(&a, 0), axes_x(&a, 1), axes_y(&a, 1), (struct plot_pen){PLOT_GREY, 0.75, 2, 1});
     for (int m = 0; m < 2; m++) {
         struct calibration pooled;
-        const struct cell *c = study_find(g, dataset, backbone, compared_methods[m]);
+        const struct study_cell *c = study_find(g, dataset, backbone, compared_methods[m]);
         if (!cell_usable(c)) continue;
         cell_calibration(&pooled, c);
         draw_bins(&a, &pooled, m);

@@ -35,7 +35,7 @@ static void band_of(double *low, double *high, const double *all)
     mem_free(column);
 }
 
-static void curves_of(struct curves *c, const struct cell *cell, uint64_t seed)
+static void curves_of(struct curves *c, const struct study_cell *cell, uint64_t seed)
 {
     const struct predictions *p = &cell->run[0]->predictions;
     struct ranking *k = NEW_ARRAY(struct ranking, cell->runs);
@@ -64,7 +64,7 @@ static void curves_of(struct curves *c, const struct cell *cell, uint64_t seed)
 const char *const compared_methods[2] = {"baseline", "ladnn"};
 const struct plot_pen compared_pens[2] = {{PLOT_BLUE, 1.6, 6, 1}, {PLOT_VERMILLION, 2, 0, 1}};
 
-static void draw_legend(const struct axes *a, int row, const struct cell *c, enum figure figure, double x, double y)
+static void draw_legend(const struct axes *a, int row, const struct study_cell *c, enum figure figure, double x, double y)
 {
     const struct quantity *q = &c->quantity[figure];
     char words[160];
@@ -76,7 +76,7 @@ static void draw_legend(const struct axes *a, int row, const struct cell *c, enu
     plot_text(a->plot, x, y + 13, words, 10.5, PLOT_START, PLOT_BLACK, false, false);
 }
 
-static void draw_panel(struct plot *p, const struct cell *const *cell, const struct curves *c, double left, double top, bool roc, const char *title)
+static void draw_panel(struct plot *p, const struct study_cell *const *cell, const struct curves *c, double left, double top, bool roc, const char *title)
 {
     struct axes a = {p, left, top, PANEL, PANEL, 0, 1, 0, 1};
     axes_draw(&a, 0.2, 1, 0.2, 1, title, roc ? "1 - specificity" : "recall (sensitivity)", roc ? "sensitivity" : "precision");
@@ -93,7 +93,7 @@ static void draw_panel(struct plot *p, const struct cell *const *cell, const str
 static void draw_backbone(struct plot *p, const struct report *r, const char *dataset, const char *backbone, int place)
 {
     struct curves *c = NEW_ARRAY(struct curves, 2);
-    const struct cell *cell[2];
+    const struct study_cell *cell[2];
     double left = LEFT + place % COLUMNS * PITCH, top = TOP + place / COLUMNS * 2 * ROW;
     char title[120];
     for (int m = 0; m < 2; m++) {
@@ -114,7 +114,7 @@ int figure4_backbones(const char **list, int room, const struct study *g, const 
     int count = 0;
     for (int pass = 0; pass < 2 && !count; pass++)
         for (int i = 0; i < g->cells && count < room; i++) {
-            const struct cell *c = &g->cell[i];
+            const struct study_cell *c = &g->cell[i];
             bool wanted = pass == 1 && (!strcmp(c->method, compared_methods[0]) || !strcmp(c->method, compared_methods[1]));
             for (int k = 0; k < 3 && pass == 0; k++) wanted = wanted || !strcmp(of_paper[k], c->backbone);
             if (!wanted || !cell_usable(c) || strcmp(c->dataset, dataset) || (count && !strcmp(list[count - 1], c->backbone))) continue;

@@ -26,7 +26,7 @@ static bool list_alike(struct text *names, int *count, const struct study *g, in
     const struct run *first = g->cell[like].run[0];
     *count = 0;
     for (int i = 0; i < g->cells; i++) {
-        const struct cell *c = &g->cell[i];
+        const struct study_cell *c = &g->cell[i];
         if (!cell_usable(c) || !run_judged_alike(c->run[0], first)) continue;
         if (i < like) return false;
         text_add(names, *count ? ", " : "");
@@ -57,7 +57,7 @@ void page_add_judging(struct text *t, const struct report *r)
 /* ---- the table ---- */
 
 /* A number, or from the lowest to the highest of the seeds. */
-static void add_threshold(struct text *t, const struct cell *c)
+static void add_threshold(struct text *t, const struct study_cell *c)
 {
     double low = INFINITY, high = 0;
     for (int r = 0; r < c->runs; r++) {
@@ -74,7 +74,7 @@ static void add_threshold(struct text *t, const struct cell *c)
     text_add(t, "</td>");
 }
 
-static void add_calibration(struct text *t, const struct cell *c)
+static void add_calibration(struct text *t, const struct study_cell *c)
 {
     const struct quantity *error = &c->quantity[QUANTITY_CALIBRATION], *brier = &c->quantity[QUANTITY_BRIER];
     text_add(t, "<td class=num>%.1f", 100 * error->mean);
@@ -86,7 +86,7 @@ static void add_calibration(struct text *t, const struct cell *c)
     text_add(t, "</td>");
 }
 
-static void add_row(struct text *t, const struct cell *c, bool group)
+static void add_row(struct text *t, const struct study_cell *c, bool group)
 {
     static const enum figure shown[] = {FIGURE_AUC, FIGURE_SENSITIVITY, FIGURE_SPECIFICITY, FIGURE_ACCURACY};
     int mixed = c->run[0]->results.mixed_patients;

@@ -32,7 +32,7 @@ void page_add_quantity(struct text *t, const struct quantity *q)
 static const enum figure columns[] = {FIGURE_SENSITIVITY, FIGURE_AUC, FIGURE_F1, FIGURE_ACCURACY};
 static const enum figure extras[] = {FIGURE_SPECIFICITY, FIGURE_PRECISION, FIGURE_AUC_HARD, FIGURE_AP};
 
-static void add_paper(struct text *t, const struct cell *c, enum figure f)
+static void add_paper(struct text *t, const struct study_cell *c, enum figure f)
 {
     double paper = paper_figure(c->dataset, c->backbone, c->method, f);
     text_add(t, "<td class=p>");
@@ -41,7 +41,7 @@ static void add_paper(struct text *t, const struct cell *c, enum figure f)
     text_add(t, "</td>");
 }
 
-static void add_row(struct text *t, const struct cell *c, bool group, bool paper)
+static void add_row(struct text *t, const struct study_cell *c, bool group, bool paper)
 {
     text_add(t, "<tr%s><td class=num>", group ? " class=group" : "");
     if (group) html_add(t, backbone_title(c->backbone));
@@ -63,7 +63,7 @@ static void add_row(struct text *t, const struct cell *c, bool group, bool paper
     text_add(t, "</tr>\n");
 }
 
-static const struct cell *first_usable(const struct study *g, const char *label)
+static const struct study_cell *first_usable(const struct study *g, const char *label)
 {
     for (int i = 0; i < g->cells; i++)
         if (cell_usable(&g->cell[i]) && !strcmp(g->cell[i].dataset, label)) return &g->cell[i];
@@ -72,13 +72,13 @@ static const struct cell *first_usable(const struct study *g, const char *label)
 
 bool page_begins_group(const struct study *g, int i)
 {
-    const struct cell *a = i ? &g->cell[i - 1] : NULL, *b = &g->cell[i];
+    const struct study_cell *a = i ? &g->cell[i - 1] : NULL, *b = &g->cell[i];
     return !a || strcmp(a->backbone, b->backbone) || strcmp(a->dataset, b->dataset);
 }
 
 static void add_table2_of(struct text *t, const struct report *r, const char *label)
 {
-    const struct cell *some = first_usable(&r->study, label);
+    const struct study_cell *some = first_usable(&r->study, label);
     bool paper = paper_set(label) >= 0;
     text_add(t, "<h3>");
     html_add(t, label);
@@ -111,7 +111,7 @@ void page_add_extras(struct text *t, const struct report *r)
     for (int f = 0; f < 4; f++) text_add(t, "<th>%s</th>", figure_titles[extras[f]]);
     text_add(t, "</tr></thead><tbody>\n");
     for (int i = 0; i < r->study.cells; i++) {
-        const struct cell *c = &r->study.cell[i];
+        const struct study_cell *c = &r->study.cell[i];
         if (!cell_usable(c)) continue;
         text_add(t, "<tr%s><td>", page_begins_group(&r->study, i) ? " class=group" : "");
         html_add(t, c->dataset);
@@ -170,7 +170,7 @@ void page_add_comparisons(struct text *t, const struct report *r)
 
 /* ---- lesions ---- */
 
-static void add_lesion(struct text *t, const struct cell *c, int l)
+static void add_lesion(struct text *t, const struct study_cell *c, int l)
 {
     int64_t support = c->run[0]->results.images.lesion[l].support, n = c->run[0]->predictions.n;
     if (support && support < n) page_add_quantity(t, &c->quantity[QUANTITY_LESION + l]);
@@ -181,7 +181,7 @@ void page_add_lesions(struct text *t, const struct report *r)
 {
     bool head = false;
     for (int i = 0; i < r->study.cells; i++) {
-        const struct cell *c = &r->study.cell[i];
+        const struct study_cell *c = &r->study.cell[i];
         if (!cell_usable(c) || isnan(c->run[0]->predictions.probability[1]) || !strcmp(c->method, "baseline")) continue;
         if (!head) {
             text_add(t, "<h2>Lesions</h2>\n<p>AUC in percent of each lesion output over all test images, with how many images have the lesion "

@@ -84,7 +84,7 @@ static int write_table1(const struct report *r, const char *out, struct error *e
 /* ---- Table 2 ---- */
 
 /* Positive images; of a figure by patient, positive patients. */
-static int64_t support_of(const struct cell *c, int q)
+static int64_t support_of(const struct study_cell *c, int q)
 {
     const struct results *r = &c->run[0]->results;
     if (quantity_is_lesion(q)) return r->images.lesion[q - QUANTITY_LESION].support;
@@ -92,9 +92,9 @@ static int64_t support_of(const struct cell *c, int q)
     return m->tp + m->fn;
 }
 
-static int support_patients(const struct cell *c, int q) { return c->patients[quantity_is_lesion(q) ? 1 + q - QUANTITY_LESION : 0]; }
+static int support_patients(const struct study_cell *c, int q) { return c->patients[quantity_is_lesion(q) ? 1 + q - QUANTITY_LESION : 0]; }
 
-static double paper_of(const struct cell *c, int q)
+static double paper_of(const struct study_cell *c, int q)
 {
     return q < FIGURE_COUNT ? paper_figure(c->dataset, c->backbone, c->method, (enum figure)q) : NAN;
 }
@@ -124,7 +124,7 @@ static void add_threshold(struct text *t, const struct threshold *threshold)
     else text_add(t, "%s", threshold_rule_names[threshold->rule]);
 }
 
-static void csv_cell(struct text *t, const struct cell *c)
+static void csv_cell(struct text *t, const struct study_cell *c)
 {
     const struct predictions *p = &c->run[0]->predictions;
     for (int q = 0; q < QUANTITY_COUNT; q++) {
@@ -138,7 +138,7 @@ static void csv_cell(struct text *t, const struct cell *c)
     }
 }
 
-static void json_cell_judging(struct json *j, const struct cell *c)
+static void json_cell_judging(struct json *j, const struct study_cell *c)
 {
     struct calibration pooled;
     json_int(j, "mixed_patients", c->run[0]->results.mixed_patients);
@@ -159,7 +159,7 @@ static void json_cell_judging(struct json *j, const struct cell *c)
     json_end_array(j);
 }
 
-static void json_cell(struct json *j, const struct cell *c)
+static void json_cell(struct json *j, const struct study_cell *c)
 {
     json_object(j, NULL);
     json_string(j, "dataset", c->dataset);

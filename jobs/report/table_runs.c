@@ -57,7 +57,7 @@ int table_calibration_write(const struct report *r, const char *out, struct erro
     struct calibration pooled;
     text_add(&t, "dataset,backbone,method,seeds,bin,low,high,images,probability,positive\n");
     for (int i = 0; i < r->study.cells; i++) {
-        const struct cell *c = &r->study.cell[i];
+        const struct study_cell *c = &r->study.cell[i];
         if (!cell_usable(c)) continue;
         cell_calibration(&pooled, c);
         for (int b = 0; b < CALIBRATION_BINS; b++) {
