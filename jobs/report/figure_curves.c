@@ -76,7 +76,8 @@ static void draw_legend(const struct axes *a, int row, const struct study_cell *
     plot_text(a->plot, x, y + 13, words, 10.5, PLOT_START, PLOT_BLACK, false, false);
 }
 
-static void draw_panel(struct plot *p, const struct study_cell *const *cell, const struct curves *c, double left, double top, bool roc, const char *title)
+static void draw_panel(struct plot *p, const struct study_cell *const *cell, const struct curves *c, double left, double top, bool roc,
+                       const char *title)
 {
     struct axes a = {p, left, top, PANEL, PANEL, 0, 1, 0, 1};
     axes_draw(&a, 0.2, 1, 0.2, 1, title, roc ? "1 - specificity" : "recall (sensitivity)", roc ? "sensitivity" : "precision");
