@@ -98,8 +98,8 @@ struct ops {
     void (*replay)(struct recording **r, void (*body)(void *context), void *context);
     void (*recording_free)(struct recording *r); /* NULL is fine */
 
-    /* What this backend has chosen so far (implementations of convolutions and products) and what decides bits, as text that goes with a checkpoint; and to
-     * choose the same again, before the first call that computes. *other: NULL, or (mem_free) what the choices were made for when that is
+    /* What this backend has chosen so far (implementations of convolutions and products) and what decides bits, as text that goes with a
+     * checkpoint; and to choose the same again, before the first call that computes. *other: NULL, or (mem_free) what the choices were made for when that is
      * something else than is here; they are of no use then. Both NULL: nothing is chosen. */
     void (*choices_get)(struct text *out);
     int (*choices_set)(const char *text, size_t bytes, char **other, struct error *err);

@@ -106,7 +106,8 @@ static cublasStatus_t build(cublasLtMatmulAlgo_t *algorithm, const struct matmul
     const cudaDataType_t in = type_of(m->s.in), out = type_of(m->s.out);
     cublasStatus_t status = cuda.cublasLtMatmulAlgoInit(device.matmul, sums_of(&m->s), CUDA_R_32F, in, in, out, out, way->field[WAY_ID], algorithm);
     for (int i = WAY_ID + 1; i < WAY_FIELDS && status == CUBLAS_STATUS_SUCCESS; i++)
-        if (way->field[i] != WAY_NONE) status = cuda.cublasLtMatmulAlgoConfigSetAttribute(algorithm, attributes[i].name, &way->field[i], attributes[i].bytes);
+        if (way->field[i] != WAY_NONE)
+            status = cuda.cublasLtMatmulAlgoConfigSetAttribute(algorithm, attributes[i].name, &way->field[i], attributes[i].bytes);
     return status;
 }
 
@@ -117,12 +118,13 @@ static bool take(struct matmul *m, const struct matmul_way *way)
     cublasLtMatmulHeuristicResult_t result;
     bool fixed_order = way->field[WAY_REDUCTION] == WAY_NONE || !((uint32_t)way->field[WAY_REDUCTION] & ~reductions);
     cublasStatus_t status = fixed_order ? build(&algorithm, m, way) : CUBLAS_STATUS_NOT_SUPPORTED;
-    if (status == CUBLAS_STATUS_SUCCESS) status = cuda.cublasLtMatmulAlgoCheck(device.matmul, m->operation, m->a, m->b, m->d, m->d, &algorithm, &result);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cuda.cublasLtMatmulAlgoCheck(device.matmul, m->operation, m->a, m->b, m->d, m->d, &algorithm, &result);
     if (status == CUBLAS_STATUS_SUCCESS && result.workspaceSize <= DEVICE_MATMUL_WORKSPACE) {
         m->way = algorithm;
         return true;
     }
-    log_warn("the checkpoint's way for a product of %d x %d by %d cannot be gone here (%s): another is, with other roundings than the run would have had",
+    log_warn("the checkpoint's way for a product of %d x %d by %d cannot be gone here (%s): the run goes on, with other roundings than it would have had",
              m->s.rows, m->s.columns, m->s.inner, status == CUBLAS_STATUS_SUCCESS ? "it needs more workspace" : cuda.cublasLtGetStatusString(status));
     return false;
 }

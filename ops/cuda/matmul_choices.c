@@ -28,8 +28,8 @@ static const char *const field_names[WAY_FIELDS] = {"id", "tile", "stages", "spl
 static char *product_text(const struct matmul_spec *s)
 {
     const char *types[] = {[DTYPE_F32] = "f32", [DTYPE_BF16] = "bf16"};
-    return mem_format("%d x %d by %d%s%s, %s to %s%s%s%s", s->rows, s->columns, s->inner, s->a_transposed ? ", A'" : "", s->b_transposed ? ", B'" : "",
-                      types[s->in], types[s->out], s->bias ? ", bias" : "", s->relu ? ", relu" : "", s->tf32 ? ", tf32" : "");
+    return mem_format("%d x %d by %d%s%s, %s to %s%s%s%s", s->rows, s->columns, s->inner, s->a_transposed ? ", A'" : "",
+                      s->b_transposed ? ", B'" : "", types[s->in], types[s->out], s->bias ? ", bias" : "", s->relu ? ", relu" : "", s->tf32 ? ", tf32" : "");
 }
 
 static struct choice *choice_find(const char *product)
@@ -127,9 +127,11 @@ void matmul_choices_give(struct text *out)
     mem_free(what);
 }
 
+static const char *const damaged = "the products of the checkpoint are damaged";
+
 static int line_damaged(const char *line, struct error *err)
 {
-    return error_set(err, "the products of the checkpoint are damaged: '%.100s'", line);
+    return error_set(err, "%s: '%.100s'", damaged, line);
 }
 
 static int take_line(char *line, struct error *err)
@@ -142,7 +144,8 @@ static int take_line(char *line, struct error *err)
     for (int i = 0; i < WAY_FIELDS; i++, at += used) {
         char name[16];
         used = 0;
-        if (sscanf(at, " %15s %d%n", name, &way.field[i], &used) != 2 || strcmp(name, field_names[i]) || way.field[i] < WAY_NONE) return line_damaged(line, err);
+        if (sscanf(at, " %15s %d%n", name, &way.field[i], &used) != 2 || strcmp(name, field_names[i]) || way.field[i] < WAY_NONE)
+            return line_damaged(line, err);
     }
     if (*at || way.field[WAY_ID] < 0) return line_damaged(line, err);
     struct choice *c = choice_find(line);
@@ -168,9 +171,9 @@ static int check_head(const char *head, const char *body, size_t room, size_t *b
 {
     unsigned sum;
     int used = 0;
-    if (sscanf(head, "%zu %8x %n", bytes, &sum, &used) != 2 || !used) return error_set(err, "the products of the checkpoint are damaged: their first line");
+    if (sscanf(head, "%zu %8x %n", bytes, &sum, &used) != 2 || !used) return error_set(err, "%s: their first line", damaged);
     *what = head + used;
-    if (*bytes > room || sum_of(*what, body, *bytes) != sum) return error_set(err, "the products of the checkpoint are damaged: their checksum is not right");
+    if (*bytes > room || sum_of(*what, body, *bytes) != sum) return error_set(err, "%s: their checksum is not right", damaged);
     return 0;
 }
 
@@ -181,7 +184,7 @@ int matmul_choices_take(const char *text, size_t bytes, const char **end, char *
     *other = NULL;
     if (bytes < words || memcmp(text, first_words, words)) return 0; /* written before products were kept, or there were none */
     const char *line_end = memchr(text, '\n', bytes), *what = NULL;
-    if (!line_end) return error_set(err, "the products of the checkpoint are damaged: their first line");
+    if (!line_end) return error_set(err, "%s: their first line", damaged);
     char *head = mem_format("%.*s", (int)(line_end - text - (ptrdiff_t)words), text + words), *here = made_for();
     size_t body_bytes = 0;
     int status = check_head(head, line_end + 1, (size_t)(text + bytes - line_end - 1), &body_bytes, &what, err);

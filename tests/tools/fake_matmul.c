@@ -65,8 +65,8 @@ static size_t attribute_bytes(cublasLtMatmulAlgoConfigAttributes_t name)
     return name == CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID || name == CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID ? 2 : 4;
 }
 static size_t lt_version(void) { return fake_cuda.matmul_version; }
-static cublasStatus_t way_init(cublasLtHandle_t h, cublasComputeType_t sums, cudaDataType_t scale, cudaDataType_t a, cudaDataType_t b, cudaDataType_t c,
-                               cudaDataType_t d, int id, cublasLtMatmulAlgo_t *algorithm)
+static cublasStatus_t way_init(cublasLtHandle_t h, cublasComputeType_t sums, cudaDataType_t scale, cudaDataType_t a, cudaDataType_t b,
+                               cudaDataType_t c, cudaDataType_t d, int id, cublasLtMatmulAlgo_t *algorithm)
 {
     struct way way = {WAY_MARK, {[CUBLASLT_ALGO_CONFIG_ID] = id, [CUBLASLT_ALGO_CONFIG_SPLITK_NUM] = 1}};
     if (!h || !sums || scale != CUDA_R_32F || a != b || c != d) return CUBLAS_STATUS_INVALID_VALUE;
@@ -75,7 +75,8 @@ static cublasStatus_t way_init(cublasLtHandle_t h, cublasComputeType_t sums, cud
     memcpy(algorithm, &way, sizeof way);
     return CUBLAS_STATUS_SUCCESS;
 }
-static cublasStatus_t way_get(const cublasLtMatmulAlgo_t *algorithm, cublasLtMatmulAlgoConfigAttributes_t name, void *value, size_t bytes, size_t *written)
+static cublasStatus_t way_get(const cublasLtMatmulAlgo_t *algorithm, cublasLtMatmulAlgoConfigAttributes_t name, void *value, size_t bytes,
+                              size_t *written)
 {
     struct way way;
     memcpy(&way, algorithm, sizeof way);
@@ -88,7 +89,8 @@ static cublasStatus_t way_set(cublasLtMatmulAlgo_t *algorithm, cublasLtMatmulAlg
 {
     struct way way;
     memcpy(&way, algorithm, sizeof way);
-    if (way.mark != WAY_MARK || name == CUBLASLT_ALGO_CONFIG_ID || (int)name >= ATTRIBUTES || bytes != attribute_bytes(name)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (way.mark != WAY_MARK || name == CUBLASLT_ALGO_CONFIG_ID || (int)name >= ATTRIBUTES || bytes != attribute_bytes(name))
+        return CUBLAS_STATUS_INVALID_VALUE;
     way.value[name] = 0;
     memcpy(&way.value[name], value, bytes);
     memcpy(algorithm, &way, sizeof way);
@@ -131,16 +133,23 @@ static bool fits(const struct operation *o, const struct matrix *a, const struct
     int64_t rows = o->a ? a->columns : a->rows, inner_a = o->a ? a->rows : a->columns, inner_b = o->b ? b->columns : b->rows;
     return rows == d->rows && inner_a == inner_b && (o->b ? b->rows : b->columns) == d->columns && a->bf16 == b->bf16 && (a->bf16 || !d->bf16);
 }
+/* What the heuristics say, of whatever product. */
+static void way_suggest(cublasLtMatmulAlgo_t *algorithm)
+{
+    const bool parts = fake_cuda.other_ways;
+    const struct way way = {WAY_MARK, {[CUBLASLT_ALGO_CONFIG_ID] = parts ? IN_PARTS : AT_ONCE,
+                                       [CUBLASLT_ALGO_CONFIG_SPLITK_NUM] = parts ? 3 : 1,
+                                       [CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME] = parts ? CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE : 0,
+                                       [CUBLASLT_ALGO_CONFIG_TILE_ID] = CUBLASLT_MATMUL_TILE_64x64,
+                                       [CUBLASLT_ALGO_CONFIG_STAGES_ID] = CUBLASLT_MATMUL_STAGES_64x4,
+                                       [CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID] = CUBLASLT_CLUSTER_SHAPE_2x1x1}};
+    memcpy(algorithm, &way, sizeof way);
+}
 static cublasStatus_t choose(cublasLtHandle_t h, cublasLtMatmulDesc_t o, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
                              cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t p, int most, cublasLtMatmulHeuristicResult_t *result, int *count)
 {
     memset(result, 0, sizeof *result);
-    way_init(h, CUBLAS_COMPUTE_32F, CUDA_R_32F, CUDA_R_32F, CUDA_R_32F, CUDA_R_32F, CUDA_R_32F, fake_cuda.other_ways ? IN_PARTS : AT_ONCE, &result->algo);
-    way_set(&result->algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &(int32_t){fake_cuda.other_ways ? 3 : 1}, sizeof(int32_t));
-    way_set(&result->algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &(uint32_t){fake_cuda.other_ways ? CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE : 0}, sizeof(uint32_t));
-    way_set(&result->algo, CUBLASLT_ALGO_CONFIG_TILE_ID, &(uint32_t){CUBLASLT_MATMUL_TILE_64x64}, sizeof(uint32_t));
-    way_set(&result->algo, CUBLASLT_ALGO_CONFIG_STAGES_ID, &(uint32_t){CUBLASLT_MATMUL_STAGES_64x4}, sizeof(uint32_t));
-    way_set(&result->algo, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID, &(uint16_t){CUBLASLT_CLUSTER_SHAPE_2x1x1}, sizeof(uint16_t));
+    way_suggest(&result->algo);
     *count = h && p && most == 1 && c == d && fits((struct operation *)o, (struct matrix *)a, (struct matrix *)b, (struct matrix *)d);
     return *count ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
 }
@@ -151,7 +160,8 @@ static cublasStatus_t check(cublasLtHandle_t h, cublasLtMatmulDesc_t o, cublasLt
     struct way way;
     memcpy(&way, algorithm, sizeof way);
     const int32_t *v = way.value, parts = v[CUBLASLT_ALGO_CONFIG_SPLITK_NUM];
-    if (!h || way.mark != WAY_MARK || c != d || !fits((struct operation *)o, (struct matrix *)a, (struct matrix *)b, (struct matrix *)d)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!h || way.mark != WAY_MARK || c != d || !fits((struct operation *)o, (struct matrix *)a, (struct matrix *)b, (struct matrix *)d))
+        return CUBLAS_STATUS_INVALID_VALUE;
     if (parts < 1 || (parts > 1) != (v[CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME] != 0) || (parts > 1 && v[CUBLASLT_ALGO_CONFIG_ID] != IN_PARTS) ||
         v[CUBLASLT_ALGO_CONFIG_TILE_ID] != CUBLASLT_MATMUL_TILE_64x64 || v[CUBLASLT_ALGO_CONFIG_STAGES_ID] != CUBLASLT_MATMUL_STAGES_64x4 ||
         v[CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID] != CUBLASLT_CLUSTER_SHAPE_2x1x1)
@@ -168,7 +178,8 @@ static cublasStatus_t multiply(cublasLtHandle_t h, cublasLtMatmulDesc_t o, const
     struct way taken;
     memcpy(&taken, way, sizeof taken);
     if (taken.mark != WAY_MARK) return CUBLAS_STATUS_INVALID_VALUE;
-    struct product m = {*(struct operation *)o, taken.value[CUBLASLT_ALGO_CONFIG_SPLITK_NUM], *(struct matrix *)a, *(struct matrix *)b, *(struct matrix *)d, pa, pb, pd};
+    const int parts = taken.value[CUBLASLT_ALGO_CONFIG_SPLITK_NUM];
+    struct product m = {*(struct operation *)o, parts, *(struct matrix *)a, *(struct matrix *)b, *(struct matrix *)d, pa, pb, pd};
     fake_cuda.products++;
     fake_queue(run_product, &m, sizeof m);
     return CUBLAS_STATUS_SUCCESS;
