@@ -27,6 +27,7 @@ on() { # backend, folder, settings ...
 bits=(--set train.deterministic=true --set train.virtual_shards=1 --set train.precision=bf16)
 steps() { grep '"type": "step"' "$work/$1/record.jsonl"; }
 same() { cmp -s "$work/$1/predictions.csv" "$work/$2/predictions.csv" && [ "$(steps "$1" | wc -l)" -gt 3 ] && [ "$(steps "$1")" = "$(steps "$2")" ]; }
+differ() { [ "$(steps "$1" | wc -l)" -gt 3 ] && [ "$(steps "$2" | wc -l)" -gt 3 ] && ! same "$1" "$2"; }
 losses() { grep -o '"val_loss": [0-9.e-]*' "$work/$1/record.jsonl" | cut -d' ' -f2; }
 close() { paste <(losses "$1") <(losses "$2") | awk -v limit="$3" '{d = $1 > $2 ? $1 - $2 : $2 - $1; if (d > limit * $2) bad = 1; n++} END {exit bad || n < 1}'; }
 
@@ -41,6 +42,13 @@ on cuda parted "${bits[@]}" --set train.max_steps=2
 XDG_CACHE_HOME=$work/elsewhere on cuda parted "${bits[@]}" # where no plan is kept
 hold "its plans are those of the checkpoint" grep -qE "[1-9][0-9]* of [0-9]+ cuDNN plans are those of the checkpoint" "$work/log"
 hold "stopped after two steps and continued, the same bits" same whole parted
+if [ "${3:-}" = emulated ]; then # whose cuBLASLt can be told to choose otherwise
+  LADNN_OTHER_WAYS=1 on cuda other "${bits[@]}"
+  hold "other ways of linear layers have other bits" differ whole other
+  on cuda parted2 "${bits[@]}" --set train.max_steps=2
+  LADNN_OTHER_WAYS=1 on cuda parted2 "${bits[@]}"
+  hold "continued where cuBLASLt chooses otherwise, the same bits" same whole parted2
+fi
 on cuda fp32 --set train.precision=fp32 && on cpu cpu --set train.precision=fp32
 hold "fp32 takes the course of the CPU" close fp32 cpu 0.02
 on cuda crossed --set train.precision=fp32 --set train.max_steps=3
