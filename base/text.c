@@ -85,6 +85,15 @@ int text_distance(const char *a, const char *b)
     return d[rows][columns];
 }
 
+const char *text_line(const char **at, size_t *length)
+{
+    const char *line = *at;
+    if (!line || !*line) return NULL;
+    *length = strcspn(line, "\n");
+    *at = line + *length + (line[*length] == '\n');
+    return line;
+}
+
 bool text_first_difference(const char **a, const char **b)
 {
     while (**a || **b) {

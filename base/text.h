@@ -23,6 +23,9 @@ void text_clear(struct text *t); /* keeps the room */
 void text_free(struct text *t);
 /* Bytes of the valid UTF-8 character that begins `text`, or 0; of `bytes` bytes, or up to a NUL. */
 int utf8_length(const char *text, size_t bytes);
+/* The line that begins at *at, without its end, and *at moves to the next one: for (const char *l; (l = text_line(&at, &n));). NULL when *at is
+ * NULL or at the text's end. */
+const char *text_line(const char **at, size_t *length);
 /* Moves both to the beginning of the first line in which they differ; false when they are equal. */
 bool text_first_difference(const char **a, const char **b);
 /* Edits (insert, delete, replace, swap of neighbours) that turn a into b: for "did you mean". */

@@ -46,11 +46,9 @@ static int check_settings(struct settings *s, const struct pack_options *o, stru
 /* Short lists are for the reader's eye; the whole report is in a file. */
 static void print_headings(const struct text *report)
 {
-    for (const char *line = report->data; line && *line;) {
-        size_t length = strcspn(line, "\n");
+    size_t length;
+    for (const char *at = report->data, *line; (line = text_line(&at, &length));)
         if (*line != ' ') printf("%.*s\n", (int)length, line);
-        line += length + (line[length] == '\n');
-    }
 }
 
 static int print_result(const struct pack_options *o, const struct pack_result *result, struct error *err)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job from nothing: set up, build, make (or take) a data set, pack it, train baseline and LA-DNN on 2 MPI ranks,
-# test both and print the table. Under five minutes on two cores with the phantom.
+# test both, write the report page and print its table. Under five minutes on two cores with the phantom.
 #
 #   jobs/quickstart.sh                    synthetic phantom data, a few epochs
 #   COVID_CT=DIR jobs/quickstart.sh       the real data set (covid-ct layout) with the paper's recipe
@@ -48,23 +48,23 @@ fi
 
 for method in baseline ladnn; do
   say "train $backbone $method on $ranks ranks"
-  mpirun --oversubscribe -np "$ranks" "$ladnn" train --config jobs/cfg/ladnn.cfg --data "$data" --out "$out/$tag-$backbone-$method" \
+  mpirun --oversubscribe -np "$ranks" "$ladnn" train --config jobs/cfg/ladnn.cfg --data "$data" --out "$out/runs-$tag/$backbone-$method" \
     --set model.backbone="$backbone" --set model.method="$method" "${settings[@]}"
 done
 
-say "results"
-value() { sed -n "s/^ *\"$2\": *\([0-9.eE+-]*\|null\),*$/\1/p" "$1" | head -1; }
-printf '%s research use only, not for diagnosis\n' "$synthetic"
-printf '%-14s %-10s %12s %8s %8s %10s   %s\n' backbone method sensitivity AUC F1 accuracy "run folder"
-for method in baseline ladnn; do
-  run=$out/$tag-$backbone-$method
-  m=$run/metrics.json
-  printf '%-14s %-10s %12s %8s %8s %10s   %s\n' "$backbone" "$method" \
-    $(for k in sensitivity auc f1 accuracy; do value "$m" $k | awk '{ if ($1 == "null") print "n/a"; else printf "%.1f%%\n", 100 * $1 }'; done) "$run"
-done
-if [ -n "${COVID_CT:-}" ]; then
-  awk -v b="$backbone" '$1 == b {
-    printf "%-14s %-10s %11s%% %7s%% %7s%% %9s%%   Table 2 of the paper (ImageNet weights)\n", b, "baseline", $2, $4, $6, $8
-    printf "%-14s %-10s %11s%% %7s%% %7s%% %9s%%   Table 2 of the paper (ImageNet weights)\n", b, "ladnn", $3, $5, $7, $9
-  }' jobs/cfg/table2-d0.txt
-fi
+say "report"
+"$ladnn" report "$out/runs-$tag" --out "$out/report-$tag" --png false
+printf '\n%s research use only, not for diagnosis\n' "$synthetic"
+awk -F, -v data="$tag" -v backbone="$backbone" '
+  function percent(v) { return v == "" ? "n/a" : sprintf("%.1f%%", 100 * v) }
+  function row(name, method, of) {
+    printf "%-16s %-10s %12s %8s %8s %10s\n", name, method, percent(of[method, "sensitivity"]), percent(of[method, "auc"]),
+      percent(of[method, "f1"]), percent(of[method, "accuracy"])
+  }
+  $1 == data && $2 == backbone { mean[$3, $7] = $10; paper[$3, $7] = $15; if ($15 != "") printed = 1 }
+  END {
+    printf "%-16s %-10s %12s %8s %8s %10s\n", "backbone", "method", "sensitivity", "AUC", "F1", "accuracy"
+    row(backbone, "baseline", mean); row(backbone, "ladnn", mean)
+    if (printed) { row("in the paper", "baseline", paper); row("in the paper", "ladnn", paper) }
+  }' "$out/report-$tag/table2.csv"
+printf 'the page: %s\n' "$out/report-$tag/report.html"

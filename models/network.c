@@ -65,8 +65,11 @@ struct network *network_open(const struct graph *g, const struct network_options
 
 void network_expect(struct network *n, int images, bool training)
 {
-    for (int i = 0; i < n->g->node_count && n->o.ops->conv_expect; i++)
-        if (n->layer[i].conv) n->o.ops->conv_expect(n->layer[i].conv, images, training);
+    const struct ops *ops = n->o.ops;
+    for (int i = 0; i < n->g->node_count; i++) {
+        if (n->layer[i].conv && ops->conv_expect) ops->conv_expect(n->layer[i].conv, images, training);
+        if (n->layer[i].linear && ops->linear_expect) ops->linear_expect(n->layer[i].linear, images, training);
+    }
 }
 
 void network_close(struct network *n)

@@ -28,7 +28,7 @@ struct network;
 /* Borrows the graph. */
 struct network *network_open(const struct graph *g, const struct network_options *options, struct error *err);
 void network_close(struct network *n); /* NULL is fine */
-/* Batches of `images` will come, too (an epoch's last one): see ops->conv_expect. */
+/* Batches of `images` will come, too (an epoch's last one): see ops->conv_expect, linear_expect. */
 void network_expect(struct network *n, int images, bool training);
 
 /* ---- parameters. An arena here is one in the backend's memory with network_arena_count floats ---- */

@@ -100,8 +100,8 @@ struct ops {
     void (*replay)(struct recording **r, void (*body)(void *context), void *context);
     void (*recording_free)(struct recording *r); /* NULL is fine */
 
-    /* What this backend has chosen so far (implementations of convolutions) and what decides bits, as text that goes with a checkpoint; and to
-     * choose the same again, before the first call that computes. *other: NULL, or (mem_free) what the choices were made for when that is
+    /* What this backend has chosen so far (implementations of convolutions and products) and what decides bits, as text that goes with a
+     * checkpoint; and to choose the same again, before the first call that computes. *other: NULL, or (mem_free) what the choices were made for when that is
      * something else than is here; they are of no use then. Both NULL: nothing is chosen. */
     void (*choices_get)(struct text *out);
     int (*choices_set)(const char *text, size_t bytes, char **other, struct error *err);
@@ -148,6 +148,8 @@ struct ops {
 
     /* ---- linear: x (N, C, H, W) -> y (N, out_c), weights (out_c, C*H*W) in torch's order outside ---- */
     struct linear *(*linear_create)(const struct linear_spec *spec, int n, bool training, const struct linear *like, struct error *err);
+    /* As conv_expect: what is chosen for them belongs to choices_get from now on. NULL: nothing is chosen. */
+    void (*linear_expect)(struct linear *l, int n, bool training);
     void (*linear_close)(struct linear *l);
     size_t (*linear_weight_count)(const struct linear *l);
     void (*linear_weight_import)(const struct linear *l, float *stored, const float *torch_order);

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 started=$(date +%s)
 bash jobs/setup.sh test
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMP_WAIT_POLICY=passive # two tests at a time: a thread that waits leaves its core to the other
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=(release sanitize clang)
 

@@ -170,5 +170,6 @@ void evaluation_free(struct evaluation *e)
 {
     mem_free(e->logits);
     mem_free(e->probability);
-    *e = (struct evaluation){0};
+    e->logits = NULL;
+    e->probability = NULL;
 }

@@ -23,33 +23,40 @@ static void first_column(double *p, uint8_t *covid, const double *probability, c
     for (int64_t i = 0; i < n; i++) p[i] = probability[i * LOGIT_COUNT], covid[i] = label[i * LOGIT_COUNT];
 }
 
-static void pool(struct results *r, const double *probability, const uint8_t *label, const struct dataset *d, enum split split)
+static void by_patient(struct results *r, const double *probability, const uint8_t *label, const int *cluster, int64_t n, int count)
 {
-    int64_t n = dataset_count(d, split);
-    const char **name = NEW_ARRAY(const char *, n);
-    int *cluster = NEW_ARRAY(int, n);
     struct patients p;
-    for (int64_t i = 0; i < n; i++) name[i] = dataset_item(d, split, i)->patient;
-    patients_pool(&p, probability, label, cluster, n, patients_number(cluster, name, n));
+    patients_pool(&p, probability, label, cluster, n, count);
     metrics_run(&r->patients, p.probability, p.label, p.count, r->threshold.value);
     r->mixed_patients = p.mixed;
     patients_free(&p);
-    mem_free(cluster);
-    mem_free(name);
+}
+
+void results_from(struct results *r, const double *probability, const uint8_t *label, const int *cluster, int64_t n, int patients,
+                  const struct threshold *t)
+{
+    double *p = NEW_ARRAY(double, n);
+    uint8_t *covid = NEW_ARRAY(uint8_t, n);
+    *r = (struct results){.threshold = *t};
+    metrics_run(&r->images, probability, label, n, t->value);
+    by_patient(r, probability, label, cluster, n, patients);
+    first_column(p, covid, probability, label, n);
+    calibration_make(&r->calibration, p, covid, n);
+    mem_free(p);
+    mem_free(covid);
 }
 
 void results_make(struct results *r, const double *probability, const struct dataset *d, enum split split, const struct threshold *t)
 {
     int64_t n = dataset_count(d, split);
-    uint8_t *label = labels_of_split(d, split), *covid = NEW_ARRAY(uint8_t, n);
-    double *p = NEW_ARRAY(double, n);
-    *r = (struct results){.threshold = *t};
-    metrics_run(&r->images, probability, label, n, t->value);
-    pool(r, probability, label, d, split);
-    first_column(p, covid, probability, label, n);
-    calibration_make(&r->calibration, p, covid, n);
-    mem_free(p);
-    mem_free(covid);
+    uint8_t *label = labels_of_split(d, split);
+    const char **name = NEW_ARRAY(const char *, n);
+    int *cluster = NEW_ARRAY(int, n);
+    for (int64_t i = 0; i < n; i++) name[i] = dataset_item(d, split, i)->patient;
+    int patients = patients_number(cluster, name, n);
+    results_from(r, probability, label, cluster, n, patients, t);
+    mem_free(cluster);
+    mem_free(name);
     mem_free(label);
 }
 

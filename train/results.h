@@ -13,7 +13,10 @@ struct results {
     int mixed_patients;             /* with images of both COVID labels: they count as positive */
     struct calibration calibration; /* of the COVID probability, by image */
 };
-/* probability (n, 6) of the split's images in order. */
+/* probability (n, 6), label (n, 6); cluster (n) numbers the patients (train/patients.h), of whom there are `patients`. */
+void results_from(struct results *r, const double *probability, const uint8_t *label, const int *cluster, int64_t n, int patients,
+                  const struct threshold *t);
+/* The same of a split: probability (n, 6) of its images in order. */
 void results_make(struct results *r, const double *probability, const struct dataset *d, enum split split, const struct threshold *t);
 /* Members "threshold", "threshold_rule", those of metrics_json, "patients" and "calibration" into the current JSON object. */
 void results_json(struct json *j, const struct results *r);

@@ -37,10 +37,18 @@ static int by_falling_score(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
+/* Whole numbers, or one ratio of them: equal figures are equal in every bit, so that ties are seen. */
 static double merit(enum threshold_rule rule, double tp, double fp, double positives, double negatives)
 {
-    if (rule == THRESHOLD_YOUDEN) return tp / positives - fp / negatives;
+    if (rule == THRESHOLD_YOUDEN) return tp * negatives - fp * positives; /* times positives * negatives */
     return 2 * tp / (tp + fp + positives);
+}
+
+/* Half-way down to the next score; of two neighbouring numbers the half may round to the lower one, which would let it in. */
+static double part(double score, double next)
+{
+    double half = (score + next) / 2;
+    return half > next ? half : score;
 }
 
 int threshold_choose(struct threshold *t, const double *score, const uint8_t *label, int64_t n, struct error *err)
@@ -55,14 +63,17 @@ int threshold_choose(struct threshold *t, const double *score, const uint8_t *la
         numbers = numbers && !isnan(score[i]);
     }
     int rc = 0;
-    if (!numbers || positives == 0 || positives == (double)n)
+    if (!n || !numbers || positives == 0 || positives == (double)n)
         rc = error_set(err, "no threshold can be chosen by %s: %s", threshold_rule_names[t->rule],
-                       numbers ? "the validation images are all of one class" : "a probability is not a number");
+                       !n         ? "there are no validation images"
+                       : !numbers ? "a probability is not a number"
+                                  : "the validation images are all of one class");
+    if (rc) error_hint(err, "give test.threshold as a number");
     qsort(s, (size_t)n, sizeof *s, by_falling_score);
     for (int64_t i = 0; i < n && !rc; i++) {
         s[i].label ? tp++ : fp++;
         if (i + 1 < n && s[i + 1].score == s[i].score) continue; /* what is equal is not parted */
-        double value = i + 1 < n ? (s[i].score + s[i + 1].score) / 2 : s[i].score / 2;
+        double value = i + 1 < n ? part(s[i].score, s[i + 1].score) : s[i].score / 2;
         double is = merit(t->rule, tp, fp, positives, (double)n - positives);
         if (is > best || (is == best && fabs(value - 0.5) < fabs(t->value - 0.5))) best = is, t->value = value;
     }

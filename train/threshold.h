@@ -17,6 +17,7 @@ struct threshold {
 /* "0.5" (above 0, at most 1), "youden" or "f1". */
 int threshold_parse(struct threshold *t, const char *text, struct error *err);
 /* Applies a rule to score (n), label (n). The value lies half-way between the two neighbouring scores it parts; of several best ones it is the
- * one nearest to 0.5 (the higher of two). A fixed one stays. Labels of one class, or a score that is NaN, are an error. */
+ * one nearest to 0.5 (the higher of two), and half of the lowest score when all are best taken as positive (so it can be 0). A fixed one
+ * stays. No images, labels of one class, or a score that is NaN, are an error. */
 int threshold_choose(struct threshold *t, const double *score, const uint8_t *label, int64_t n, struct error *err);
 #endif

@@ -85,7 +85,7 @@ int evaluate_split(struct evaluation *e, struct dataset *d, enum split split, st
  * the pictures. */
 int predict_split(struct evaluation *e, struct dataset *d, enum split split, struct network *net, const struct train_config *c,
                   struct comm *comm, struct error *err);
-void evaluation_free(struct evaluation *e);
+void evaluation_free(struct evaluation *e); /* count and losses stay */
 /* Collective. A c->threshold that is a rule gets its value, on rank 0, from the predictions of the validation split. */
 int choose_threshold(struct train_config *c, struct dataset *d, struct network *net, struct comm *comm, struct error *err);
 /* The six labels of an image, and (count, 6) of a split. */

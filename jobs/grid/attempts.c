@@ -76,15 +76,11 @@ int attempts_read(struct attempts *a, const char *folder, struct error *err)
 {
     char *path = path_join(folder, "attempts.jsonl");
     uint8_t *text = NULL;
-    size_t bytes;
+    size_t bytes, length;
     *a = (struct attempts){0};
     int status = path_exists(path) ? file_read(&text, &bytes, path, err) : 0;
     struct reading r = {a, -1};
-    for (const char *p = (char *)text; !status && p && *p;) {
-        size_t n = strcspn(p, "\n");
-        take_line(&r, p, n);
-        p += n + (p[n] == '\n');
-    }
+    for (const char *at = (char *)text, *line; !status && (line = text_line(&at, &length));) take_line(&r, line, length);
     mem_free(text);
     mem_free(path);
     return status;

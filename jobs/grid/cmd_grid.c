@@ -138,15 +138,12 @@ static int task_name(char **name, const struct settings *s, struct error *err)
     const char *path = settings_string(s, "grid.tasks");
     int64_t index = settings_int(s, "grid.index"), line = 0;
     uint8_t *text;
-    size_t bytes;
+    size_t bytes, n;
     if (!*path) return settings_missing(&command_grid, "grid.tasks", "a file with a cell's name a line (made by ladnn grid submit)", err);
     if (file_read(&text, &bytes, path, err)) return -1;
     *name = NULL;
-    for (char *p = (char *)text; *p && !*name; line++) {
-        size_t n = strcspn(p, "\n");
+    for (const char *at = (char *)text, *p; !*name && (p = text_line(&at, &n)); line++)
         if (line == index) *name = mem_format("%.*s", (int)n, p);
-        p += n + (p[n] == '\n');
-    }
     mem_free(text);
     return *name ? 0 : error_set(err, "%s: has no line %lld", path, (long long)index);
 }

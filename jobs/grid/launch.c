@@ -33,8 +33,9 @@ int launch_find(const char **launcher, const struct settings *s, struct error *e
     const char *kind = settings_string(s, "grid.launcher");
     bool automatic = !strcmp(kind, "auto");
     int64_t ranks = settings_int(s, "grid.ranks");
-    if (automatic && ranks == 1) kind = "none";
-    else if (automatic && getenv("SLURM_JOB_ID") && srun_knows_pmix()) kind = "srun";
+    bool in_job = getenv("SLURM_JOB_ID") != NULL;
+    if (automatic && ranks == 1) kind = in_job && words_program_exists("srun") ? "srun" : "none"; /* a preemption's TERM goes to steps alone */
+    else if (automatic && in_job && srun_knows_pmix()) kind = "srun";
     else if (automatic) kind = "mpirun";
     *launcher = !strcmp(kind, "none") ? "none" : !strcmp(kind, "srun") ? "srun" : "mpirun";
     if (!strcmp(kind, "none"))
@@ -48,7 +49,9 @@ static void add_launcher(struct words *w, const char *launcher, const struct set
 {
     long long ranks = settings_int(s, "grid.ranks");
     if (!strcmp(launcher, "srun")) {
-        words_split(w, "srun --mpi=pmix --kill-on-bad-exit=1 --quit-on-interrupt"); /* one dead rank ends the step */
+        words_add(w, "srun");
+        words_add(w, "--mpi=%s", ranks == 1 ? "none" : "pmix");
+        words_split(w, "--kill-on-bad-exit=1 --quit-on-interrupt"); /* one dead rank ends the step */
         words_add(w, "--ntasks=%lld", ranks);
     } else if (!strcmp(launcher, "mpirun")) {
         words_add(w, "mpirun");

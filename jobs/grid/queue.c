@@ -28,13 +28,8 @@ static char **lines_of(char *text, int *count)
     for (const char *p = text; *p; p++) room += *p == '\n';
     char **lines = NEW_ARRAY(char *, room);
     *count = 0;
-    for (char *p = text; *p;) {
-        size_t n = strcspn(p, "\n");
-        bool more = p[n] != 0;
-        p[n] = 0;
-        if (n) lines[(*count)++] = p;
-        p += n + more;
-    }
+    for (char *line; (line = strsep(&text, "\n"));)
+        if (*line) lines[(*count)++] = line;
     return lines;
 }
 

@@ -176,16 +176,14 @@ static char *first_error(const struct slot *slot, bool *own)
 {
     char *path = path_join(slot->cell->folder, "train.log"), *found = NULL, *last = NULL;
     uint8_t *text = NULL;
-    size_t bytes;
+    size_t bytes, n;
     if (!file_read(&text, &bytes, path, NULL) && (int64_t)bytes > slot->log_bytes)
-        for (char *p = (char *)text + slot->log_bytes; *p && !found;) {
-            size_t n = strcspn(p, "\n");
+        for (const char *at = (char *)text + slot->log_bytes, *p; !found && (p = text_line(&at, &n));) {
             if (n && !strncmp(p, "ladnn train: ", 13)) found = mem_format("%.*s", (int)(n - 13), p + 13);
             if (n > 3 && strncmp(p, "hint:", 5) != 0 && p[0] != '-') {
                 mem_free(last);
                 last = mem_format("%.*s", (int)n, p);
             }
-            p += n + (p[n] == '\n');
         }
     mem_free(text);
     mem_free(path);

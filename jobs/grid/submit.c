@@ -78,12 +78,12 @@ static int fill_template(struct text *out, const char *name, const struct fields
     const char *set = settings_string(s, "slurm.templates");
     char *path = path_join(*set ? set : LADNN_SLURM, name);
     uint8_t *data = NULL;
-    size_t bytes;
+    size_t bytes, n;
     int status = file_read(&data, &bytes, path, err), line = 1;
     bool optioned = false;
     if (status) error_hint(err, "slurm.templates names the folder with array.sbatch and collect.sbatch");
-    for (const char *p = (char *)data; !status && p && *p; line++) {
-        size_t n = strcspn(p, "\n"), before = out->length;
+    for (const char *at = (char *)data, *p; !status && (p = text_line(&at, &n)); line++) {
+        size_t before = out->length;
         bool directive = !strncmp(p, "#SBATCH", 7), empty;
         if (!directive && *p != '#' && !optioned) { /* behind the last #SBATCH line of the head */
             for (const char *o = options + strspn(options, " "); *o; o += strspn(o, " ")) {
@@ -99,7 +99,6 @@ static int fill_template(struct text *out, const char *name, const struct fields
             out->length = before;
             out->data[before] = 0;
         }
-        p += n + (p[n] == '\n');
     }
     mem_free(data);
     mem_free(path);
@@ -186,11 +185,11 @@ static int write_in(const struct submission *u, const char *name, const struct t
 static long job_number(const char *answer)
 {
     long job = 0;
-    for (const char *p = answer; *p;) {
-        size_t n = strcspn(p, "\n"), digits = strspn(p, "0123456789");
-        if (digits && (digits == n || p[digits] == ';')) job = strtol(p, NULL, 10);
-        else if (n) log_info("%.*s", (int)n, p);
-        p += n + (p[n] == '\n');
+    size_t n;
+    for (const char *line; (line = text_line(&answer, &n));) {
+        size_t digits = strspn(line, "0123456789");
+        if (digits && (digits == n || line[digits] == ';')) job = strtol(line, NULL, 10);
+        else if (n) log_info("%.*s", (int)n, line);
     }
     return job;
 }

@@ -29,15 +29,15 @@ static void choose(bool *shown, const struct cell_list *list, const struct grid_
 /* The first `columns` characters of each line. */
 static void print_cut(const char *table, int columns)
 {
-    for (const char *p = table; *p;) {
-        size_t line = strcspn(p, "\n"), kept = 0;
-        for (int used = 0; used < columns && kept < line; used++) {
-            int n = utf8_length(p + kept, line - kept);
+    size_t length;
+    for (const char *line; (line = text_line(&table, &length));) {
+        size_t kept = 0;
+        for (int used = 0; used < columns && kept < length; used++) {
+            int n = utf8_length(line + kept, length - kept);
             kept += n > 0 ? (size_t)n : 1;
         }
-        fwrite(p, 1, kept, stdout);
+        fwrite(line, 1, kept, stdout);
         putchar('\n');
-        p += line + (p[line] == '\n');
     }
 }
 

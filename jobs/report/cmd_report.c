@@ -54,6 +54,7 @@ static void draw(struct report *r)
 {
     figure_overview_add(r);
     figure4_add(r);
+    figure_calibration_add(r);
     figure6_add(r);
     figure3_add(r);
     figure_training_add(r);

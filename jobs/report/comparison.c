@@ -11,7 +11,7 @@
  * what other seeds would do is told by the deviation beside it. */
 static void contrast_areas(struct comparison *m)
 {
-    const struct cell *cells[] = {m->baseline, m->ladnn};
+    const struct study_cell *cells[] = {m->baseline, m->ladnn};
     const struct predictions *p = &m->baseline->run[0]->predictions;
     int curves = m->baseline->runs + m->ladnn->runs, at = 0;
     double *coefficient = NEW_ARRAY(double, curves), **score = NEW_ARRAY(double *, curves);
@@ -30,7 +30,7 @@ static void contrast_areas(struct comparison *m)
     mem_free(label);
 }
 
-static bool same_seeds(const struct cell *a, const struct cell *b)
+static bool same_seeds(const struct study_cell *a, const struct study_cell *b)
 {
     for (int r = 0; r < a->runs && a->runs == b->runs; r++)
         if (a->run[r]->seed != b->run[r]->seed) return false;
@@ -39,7 +39,7 @@ static bool same_seeds(const struct cell *a, const struct cell *b)
 
 static void difference_of(struct comparison *m, int q)
 {
-    const struct cell *a = m->baseline, *b = m->ladnn;
+    const struct study_cell *a = m->baseline, *b = m->ladnn;
     struct quantity *u = &m->difference[q];
     int clusters = a->run[0]->predictions.clusters;
     double *replicate = NEW_ARRAY(double, BOOTSTRAP_REPLICATES), *left_out = NEW_ARRAY(double, clusters), *pair = NEW_ARRAY(double, a->runs);
@@ -50,20 +50,32 @@ static void difference_of(struct comparison *m, int q)
     u->mean = b->quantity[q].mean - a->quantity[q].mean;
     u->deviation = same_seeds(a, b) ? deviation_of(pair, a->runs) : NAN;
     u->interval = interval_from(replicate, u->mean, left_out, clusters);
-    if (isnan(a->quantity[q].interval.low)) u->interval.low = u->interval.high = NAN; /* too few patients, or undefined */
+    if (isnan(a->quantity[q].interval.low)) u->interval = a->quantity[q].interval; /* too few patients, or undefined */
     mem_free(replicate);
     mem_free(left_out);
     mem_free(pair);
 }
 
+/* Two networks, not two ways to read them. */
+static char *judged_differently(const struct run *a, const struct run *b)
+{
+    if (run_judged_alike(a, b)) return NULL;
+    char *first = run_judging(a), *second = run_judging(b);
+    char *why = mem_format("not judged alike: positive means %s for the baseline, %s for LA-DNN", first, second);
+    mem_free(first);
+    mem_free(second);
+    return why;
+}
+
 void comparison_work_out(struct comparison *m)
 {
-    const struct cell *a = m->baseline, *b = m->ladnn;
-    const struct cell *bad = !cell_usable(a) ? a : !cell_usable(b) ? b : NULL;
+    const struct study_cell *a = m->baseline, *b = m->ladnn;
+    const struct study_cell *bad = !cell_usable(a) ? a : !cell_usable(b) ? b : NULL;
     m->auc = (struct contrast){NAN, NAN, NAN, NAN, NAN, NAN, NAN};
     if (bad) m->refused = mem_format("%s: %s", method_title(bad->method), bad->refused ? bad->refused : "no run with a result");
     else if (!predictions_same_images(&a->run[0]->predictions, &b->run[0]->predictions))
         m->refused = mem_string("not tested on the same images with the same labels");
+    else m->refused = judged_differently(a->run[0], b->run[0]);
     if (m->refused) return;
     contrast_areas(m);
     for (int q = 0; q < QUANTITY_COUNT; q++) difference_of(m, q);

@@ -35,7 +35,7 @@ static void band_of(double *low, double *high, const double *all)
     mem_free(column);
 }
 
-static void curves_of(struct curves *c, const struct cell *cell, uint64_t seed)
+static void curves_of(struct curves *c, const struct study_cell *cell, uint64_t seed)
 {
     const struct predictions *p = &cell->run[0]->predictions;
     struct ranking *k = NEW_ARRAY(struct ranking, cell->runs);
@@ -46,7 +46,7 @@ static void curves_of(struct curves *c, const struct cell *cell, uint64_t seed)
     for (int64_t i = 0; i < p->n; i++) label[i] = p->label[i * LOGIT_COUNT];
     for (int r = 0; r < cell->runs; r++) {
         for (int64_t i = 0; i < p->n; i++) score[i] = cell->run[r]->predictions.probability[i * LOGIT_COUNT];
-        ranking_make(&k[r], score, label, p->n);
+        ranking_make(&k[r], score, label, p->n, cell->run[r]->results.threshold.value);
     }
     mean_curves(c->roc, c->pr, k, cell->runs, NULL);
     for (int b = 0; b < BOOTSTRAP_REPLICATES; b++) {
@@ -61,31 +61,32 @@ static void curves_of(struct curves *c, const struct cell *cell, uint64_t seed)
 
 /* ---- drawing ---- */
 
-static const char *const methods[] = {"baseline", "ladnn"};
-static const struct plot_pen pens[] = {{PLOT_BLUE, 1.6, 6, 1}, {PLOT_VERMILLION, 2, 0, 1}};
+const char *const compared_methods[2] = {"baseline", "ladnn"};
+const struct plot_pen compared_pens[2] = {{PLOT_BLUE, 1.6, 6, 1}, {PLOT_VERMILLION, 2, 0, 1}};
 
-static void draw_legend(const struct axes *a, int row, const struct cell *c, enum figure figure, double x, double y)
+static void draw_legend(const struct axes *a, int row, const struct study_cell *c, enum figure figure, double x, double y)
 {
     const struct quantity *q = &c->quantity[figure];
     char words[160];
     y += 30 * row;
     plot_rectangle(a->plot, x - 4, y - 12, 152, 29, PLOT_WHITE, 0.85, (struct plot_pen){0});
-    plot_line(a->plot, x, y - 4, x + 24, y - 4, pens[row]);
+    plot_line(a->plot, x, y - 4, x + 24, y - 4, compared_pens[row]);
     plot_text(a->plot, x + 29, y, method_title(c->method), 11, PLOT_START, PLOT_BLACK, true, false);
     snprintf(words, sizeof words, "%s %.3f [%.3f, %.3f]", figure == FIGURE_AUC ? "AUC" : "AP", q->mean, q->interval.low, q->interval.high);
     plot_text(a->plot, x, y + 13, words, 10.5, PLOT_START, PLOT_BLACK, false, false);
 }
 
-static void draw_panel(struct plot *p, const struct cell *const *cell, const struct curves *c, double left, double top, bool roc, const char *title)
+static void draw_panel(struct plot *p, const struct study_cell *const *cell, const struct curves *c, double left, double top, bool roc,
+                       const char *title)
 {
     struct axes a = {p, left, top, PANEL, PANEL, 0, 1, 0, 1};
     axes_draw(&a, 0.2, 1, 0.2, 1, title, roc ? "1 - specificity" : "recall (sensitivity)", roc ? "sensitivity" : "precision");
     if (roc) plot_line(p, axes_x(&a, 0), axes_y(&a, 0), axes_x(&a, 1), axes_y(&a, 1), (struct plot_pen){PLOT_GREY, 0.75, 2, 1});
     for (int m = 0; m < 2; m++)
-        if (cell[m]) axes_band(&a, roc ? c[m].roc_low : c[m].pr_low, roc ? c[m].roc_high : c[m].pr_high, POINTS, pens[m].colour, 0.16);
+        if (cell[m]) axes_band(&a, roc ? c[m].roc_low : c[m].pr_low, roc ? c[m].roc_high : c[m].pr_high, POINTS, compared_pens[m].colour, 0.16);
     for (int m = 0; m < 2; m++) {
         if (!cell[m]) continue;
-        axes_curve(&a, roc ? c[m].roc : c[m].pr, POINTS, pens[m]);
+        axes_curve(&a, roc ? c[m].roc : c[m].pr, POINTS, compared_pens[m]);
         draw_legend(&a, m, cell[m], roc ? FIGURE_AUC : FIGURE_AP, left + (roc ? PANEL - 152 : 10), top + PANEL - 52);
     }
 }
@@ -93,11 +94,11 @@ static void draw_panel(struct plot *p, const struct cell *const *cell, const str
 static void draw_backbone(struct plot *p, const struct report *r, const char *dataset, const char *backbone, int place)
 {
     struct curves *c = NEW_ARRAY(struct curves, 2);
-    const struct cell *cell[2];
+    const struct study_cell *cell[2];
     double left = LEFT + place % COLUMNS * PITCH, top = TOP + place / COLUMNS * 2 * ROW;
     char title[120];
     for (int m = 0; m < 2; m++) {
-        cell[m] = study_find(&r->study, dataset, backbone, methods[m]);
+        cell[m] = study_find(&r->study, dataset, backbone, compared_methods[m]);
         if (!cell_usable(cell[m])) cell[m] = NULL;
         if (cell[m]) curves_of(&c[m], cell[m], r->seed);
     }
@@ -108,15 +109,14 @@ static void draw_backbone(struct plot *p, const struct report *r, const char *da
     mem_free(c);
 }
 
-/* Backbones of a data set with figures: the paper's three if any of them is there, else all. */
-static int choose(const char **list, int room, const struct study *g, const char *dataset)
+int figure4_backbones(const char **list, int room, const struct study *g, const char *dataset)
 {
     static const char *const of_paper[] = {"vgg16", "densenet169", "efficientnet_b1"};
     int count = 0;
     for (int pass = 0; pass < 2 && !count; pass++)
         for (int i = 0; i < g->cells && count < room; i++) {
-            const struct cell *c = &g->cell[i];
-            bool wanted = pass == 1 && (!strcmp(c->method, methods[0]) || !strcmp(c->method, methods[1]));
+            const struct study_cell *c = &g->cell[i];
+            bool wanted = pass == 1 && (!strcmp(c->method, compared_methods[0]) || !strcmp(c->method, compared_methods[1]));
             for (int k = 0; k < 3 && pass == 0; k++) wanted = wanted || !strcmp(of_paper[k], c->backbone);
             if (!wanted || !cell_usable(c) || strcmp(c->dataset, dataset) || (count && !strcmp(list[count - 1], c->backbone))) continue;
             list[count++] = c->backbone;
@@ -129,10 +129,10 @@ void figure4_add(struct report *r)
     const char *list[24];
     for (int d = 0; d < r->study.dataset_count; d++) {
         const char *label = r->study.datasets[d];
-        int count = choose(list, sizeof list / sizeof *list, &r->study, label), rows = (count + COLUMNS - 1) / COLUMNS;
+        int count = figure4_backbones(list, sizeof list / sizeof *list, &r->study, label), rows = (count + COLUMNS - 1) / COLUMNS;
         if (!count) continue;
         char *heading = mem_format("Figure 4, %s: ROC and precision-recall", label);
-        struct plot *p = plot_open(LEFT + (count < COLUMNS ? count : COLUMNS) * PITCH - 8, rows * 2 * ROW + 6, heading);
+        struct plot *p = plot_open(LEFT + (count < COLUMNS ? count : COLUMNS) * PITCH - 8, rows * 2 * ROW + 18, heading);
         for (int i = 0; i < count; i++) draw_backbone(p, r, label, list[i], i);
         report_add_picture(r, "figure4", label, heading,
                            "Mean curve over the seeds with its pointwise 95 % band (patients resampled); AUC and average precision (AP) with 95 % "

@@ -90,9 +90,9 @@ static void draw_pairs(struct plot *p, const struct predictions *of)
 }
 
 /* The paper's is DenseNet-169; else the first LA-DNN with figures and lesion outputs. */
-static const struct cell *choose(const struct study *g, const char *dataset)
+static const struct study_cell *choose(const struct study *g, const char *dataset)
 {
-    const struct cell *best = study_find(g, dataset, "densenet169", "ladnn");
+    const struct study_cell *best = study_find(g, dataset, "densenet169", "ladnn");
     for (int i = 0; i < g->cells && !cell_usable(best); i++)
         if (!strcmp(g->cell[i].dataset, dataset) && !strcmp(g->cell[i].method, "ladnn")) best = &g->cell[i];
     return cell_usable(best) && !isnan(best->run[0]->predictions.probability[1]) ? best : NULL;
@@ -101,7 +101,7 @@ static const struct cell *choose(const struct study *g, const char *dataset)
 void figure6_add(struct report *r)
 {
     for (int d = 0; d < r->study.dataset_count; d++) {
-        const struct cell *c = choose(&r->study, r->study.datasets[d]);
+        const struct study_cell *c = choose(&r->study, r->study.datasets[d]);
         if (!c) continue;
         const struct run *run = c->run[0];
         char *heading = mem_format("Figure 6, %s: lesion outputs of %s LA-DNN", c->dataset, backbone_title(c->backbone));

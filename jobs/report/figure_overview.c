@@ -10,12 +10,12 @@
 enum { LABELS = 180, WIDE = 176, PITCH = 202, ROW = 19, TOP = 62 };
 static const enum figure shown[] = {FIGURE_SENSITIVITY, FIGURE_AUC, FIGURE_F1, FIGURE_ACCURACY};
 
-static int colour_of(const struct cell *c)
+static int colour_of(const struct study_cell *c)
 {
     return !strcmp(c->method, "ladnn") ? PLOT_VERMILLION : !strcmp(c->method, "baseline") ? PLOT_BLUE : PLOT_GREEN;
 }
 
-static void draw_figure(const struct axes *a, const struct cell *c, enum figure f, double y)
+static void draw_figure(const struct axes *a, const struct study_cell *c, enum figure f, double y)
 {
     const struct quantity *q = &c->quantity[f];
     double paper = paper_figure(c->dataset, c->backbone, c->method, f);
@@ -62,7 +62,7 @@ static void draw_rows(struct plot *p, const struct study *g, const char *label, 
         axes_draw(&a[f], low < 0.45 ? 0.2 : 0.1, 1, 2, -1, figure_titles[shown[f]], NULL, NULL);
     }
     for (int i = 0; i < g->cells; i++) {
-        const struct cell *c = &g->cell[i];
+        const struct study_cell *c = &g->cell[i];
         char words[120];
         if (!cell_usable(c) || strcmp(c->dataset, label)) continue;
         double y = TOP + 3 + (row++ + 0.5) * ROW;
@@ -83,7 +83,10 @@ void figure_overview_add(struct report *r)
         struct plot *p = plot_open(LABELS + 4 * PITCH, TOP + rows * ROW + 42, heading);
         draw_key(p, paper_set(label) >= 0);
         draw_rows(p, &r->study, label, rows);
-        report_add_picture(r, "table2", label, heading, "Bars are 95 % intervals (patients resampled, networks as they are).", p);
+        char *caption = mem_format("Bars are 95 %% intervals (patients resampled, networks as they are).%s",
+                                   page_judges_otherwise(r) ? " What positive means: see Table 2." : "");
+        report_add_picture(r, "table2", label, heading, caption, p);
+        mem_free(caption);
         mem_free(heading);
     }
 }

@@ -14,7 +14,7 @@ static double loss_of(const struct epoch *e, bool covid, bool validation)
     return covid ? (validation ? e->validation_covid : e->train_covid) : (validation ? e->validation : e->train);
 }
 
-static double highest(const struct cell *c, bool covid)
+static double highest(const struct study_cell *c, bool covid)
 {
     double most = 0;
     for (int r = 0; r < c->listed_count; r++)
@@ -36,14 +36,14 @@ static void draw_run(const struct axes *a, const struct run *r, bool covid)
     mem_free(xy);
 }
 
-static int epochs_of(const struct cell *c)
+static int epochs_of(const struct study_cell *c)
 {
     int most = 0;
     for (int r = 0; r < c->listed_count; r++) most = c->listed[r]->epoch_count > most ? c->listed[r]->epoch_count : most;
     return most;
 }
 
-static void draw_cell(struct plot *p, const struct cell *c, int place, bool covid)
+static void draw_cell(struct plot *p, const struct study_cell *c, int place, bool covid)
 {
     char title[120];
     int epochs = epochs_of(c), step = (int)axes_step(epochs > 1 ? epochs - 1 : 1, 5);

@@ -76,9 +76,9 @@ static void add_pictures(struct text *t, const struct report *r, const char *lea
 static void add_method(struct text *t, const struct report *r)
 {
     text_add(t, "<h2>How this was computed</h2>\n<ul>\n"
-                "<li>Every figure is worked out anew from the runs' predictions.csv; metrics.json is compared with it. Positive means a "
-                "probability of at least 0.5, as in the paper. "
-                "AUC counts ties half. A ratio of nothing is n/a.</li>\n"
+                "<li>Every figure is worked out anew from the runs' predictions.csv; metrics.json is compared with it. ");
+    page_add_judging(t, r);
+    text_add(t, " AUC counts ties half. A ratio of nothing is n/a.</li>\n"
                 "<li>Intervals: %d bootstrap samples of <em>patients</em> with replacement (random numbers of seed %llu, the same patients for all "
                 "networks of a data set), bias-corrected and accelerated "
                 "(Efron 1987). They tell how the mean over these networks would vary with other patients; how it varies with the seed is the "
@@ -88,12 +88,15 @@ static void add_method(struct text *t, const struct report *r)
                 "(DeLong, DeLong &amp; Clarke-Pearson 1988); one test per backbone, no p-values are combined. By patient: the same with placements "
                 "summed by patient (Obuchowski 1997). "
                 "Both take the trained networks as given.</li>\n"
+                "<li>By patient: the probability of a patient is the mean over the images, with the same threshold; a patient with a COVID image "
+                "is positive. Calibration error: the mean distance of said probability and share of positives in ten bins of equal width, "
+                "weighted by their images (ECE, Guo et al. 2017); Brier score: the mean squared error of the probability (Brier 1950).</li>\n"
                 "<li>Under one data set's name all runs have the same data hash, and the seeds of a cell differ in nothing but the seed; what does "
                 "not is refused above, not averaged.</li>\n"
                 "<li>Paper: Liu, Gao, He, Lv, Yin: Online COVID-19 diagnosis with chest CT images: Lesion-attention deep neural networks, medRxiv "
                 "2020.05.11.20097907 (a preprint).</li>\n"
-                "<li>The same numbers with all digits: table1.csv, table2.csv, comparisons.csv, runs.csv, table1.json, table2.json; the figures "
-                "alone: *.svg%s.</li>\n</ul>\n",
+                "<li>The same numbers with all digits: table1.csv, table2.csv, comparisons.csv, runs.csv, calibration.csv, table1.json, "
+                "table2.json; the figures alone: *.svg%s.</li>\n</ul>\n",
              BOOTSTRAP_REPLICATES, (unsigned long long)r->seed, plot_png_available() ? ", *.png" : "");
 }
 
@@ -114,6 +117,8 @@ void page_write(struct text *html, const struct report *r)
     add_pictures(html, r, "table2-", NULL);
     page_add_comparisons(html, r);
     add_pictures(html, r, "figure4-", "Curves");
+    page_add_patients(html, r);
+    add_pictures(html, r, "calibration-", NULL);
     page_add_lesions(html, r);
     add_pictures(html, r, "figure6-", NULL);
     page_add_extras(html, r);

@@ -96,7 +96,7 @@ static void add_run(struct text *html, const struct run_list *l, const struct ru
     text_add(html, "</td><td class=l>"), html_add(html, backbone_title(r->backbone)), text_add(html, "</td><td class=l>");
     html_add(html, method_title(r->method));
     text_add(html, "</td><td>%lld</td><td>%d of %d</td><td>%.1f</td><td class=num>", (long long)r->seed, r->best_epoch, r->epochs,
-             100 * r->metrics.covid.auc);
+             100 * r->results.images.covid.auc);
     html_add(html, r->written);
     text_add(html, "</td><td>%s</td><td class=l>", took), html_add(html, r->place);
     text_add(html, "</td><td class=l>"), html_add(html, r->version);

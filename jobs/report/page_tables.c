@@ -18,8 +18,7 @@ static void add_interval(struct text *t, const struct interval *i, const char *s
              100 * i->high);
 }
 
-/* "84.7 ± 1.2" over "[80.1, 88.9]". */
-static void add_quantity(struct text *t, const struct quantity *q)
+void page_add_quantity(struct text *t, const struct quantity *q)
 {
     text_add(t, "<td class=num>");
     add_percent(t, q->mean);
@@ -33,7 +32,7 @@ static void add_quantity(struct text *t, const struct quantity *q)
 static const enum figure columns[] = {FIGURE_SENSITIVITY, FIGURE_AUC, FIGURE_F1, FIGURE_ACCURACY};
 static const enum figure extras[] = {FIGURE_SPECIFICITY, FIGURE_PRECISION, FIGURE_AUC_HARD, FIGURE_AP};
 
-static void add_paper(struct text *t, const struct cell *c, enum figure f)
+static void add_paper(struct text *t, const struct study_cell *c, enum figure f)
 {
     double paper = paper_figure(c->dataset, c->backbone, c->method, f);
     text_add(t, "<td class=p>");
@@ -42,7 +41,7 @@ static void add_paper(struct text *t, const struct cell *c, enum figure f)
     text_add(t, "</td>");
 }
 
-static void add_row(struct text *t, const struct cell *c, bool group, bool paper)
+static void add_row(struct text *t, const struct study_cell *c, bool group, bool paper)
 {
     text_add(t, "<tr%s><td class=num>", group ? " class=group" : "");
     if (group) html_add(t, backbone_title(c->backbone));
@@ -58,28 +57,28 @@ static void add_row(struct text *t, const struct cell *c, bool group, bool paper
         return;
     }
     for (int f = 0; f < 4; f++) {
-        add_quantity(t, &c->quantity[columns[f]]);
+        page_add_quantity(t, &c->quantity[columns[f]]);
         if (paper) add_paper(t, c, columns[f]);
     }
     text_add(t, "</tr>\n");
 }
 
-static const struct cell *first_usable(const struct study *g, const char *label)
+static const struct study_cell *first_usable(const struct study *g, const char *label)
 {
     for (int i = 0; i < g->cells; i++)
         if (cell_usable(&g->cell[i]) && !strcmp(g->cell[i].dataset, label)) return &g->cell[i];
     return NULL;
 }
 
-static bool begins_group(const struct study *g, int i)
+bool page_begins_group(const struct study *g, int i)
 {
-    const struct cell *a = i ? &g->cell[i - 1] : NULL, *b = &g->cell[i];
+    const struct study_cell *a = i ? &g->cell[i - 1] : NULL, *b = &g->cell[i];
     return !a || strcmp(a->backbone, b->backbone) || strcmp(a->dataset, b->dataset);
 }
 
 static void add_table2_of(struct text *t, const struct report *r, const char *label)
 {
-    const struct cell *some = first_usable(&r->study, label);
+    const struct study_cell *some = first_usable(&r->study, label);
     bool paper = paper_set(label) >= 0;
     text_add(t, "<h3>");
     html_add(t, label);
@@ -89,7 +88,7 @@ static void add_table2_of(struct text *t, const struct report *r, const char *la
     for (int f = 0; f < 4; f++) text_add(t, "<th>%s</th>%s", figure_titles[columns[f]], paper ? "<th>paper</th>" : "");
     text_add(t, "</tr></thead><tbody>\n");
     for (int i = 0; i < r->study.cells; i++)
-        if (!strcmp(r->study.cell[i].dataset, label)) add_row(t, &r->study.cell[i], begins_group(&r->study, i), paper);
+        if (!strcmp(r->study.cell[i].dataset, label)) add_row(t, &r->study.cell[i], page_begins_group(&r->study, i), paper);
     text_add(t, "</tbody></table></div>\n");
 }
 
@@ -97,7 +96,9 @@ void page_add_table2(struct text *t, const struct report *r)
 {
     text_add(t, "<h2>Table 2: diagnosis</h2>\n<p>Percent. Mean over the seeds &plusmn; their standard deviation; below, the 95 %% interval of the "
                 "mean over other samples of patients (the networks being as they are). In italics what the paper prints: one run, no "
-                "interval.</p>\n");
+                "interval.");
+    if (page_judges_otherwise(r)) text_add(t, " <b>"), page_add_judging(t, r), text_add(t, "</b> The paper's numbers are at 0.5.");
+    text_add(t, "</p>\n");
     for (int d = 0; d < r->study.dataset_count; d++) add_table2_of(t, r, r->study.datasets[d]);
 }
 
@@ -110,13 +111,13 @@ void page_add_extras(struct text *t, const struct report *r)
     for (int f = 0; f < 4; f++) text_add(t, "<th>%s</th>", figure_titles[extras[f]]);
     text_add(t, "</tr></thead><tbody>\n");
     for (int i = 0; i < r->study.cells; i++) {
-        const struct cell *c = &r->study.cell[i];
+        const struct study_cell *c = &r->study.cell[i];
         if (!cell_usable(c)) continue;
-        text_add(t, "<tr%s><td>", begins_group(&r->study, i) ? " class=group" : "");
+        text_add(t, "<tr%s><td>", page_begins_group(&r->study, i) ? " class=group" : "");
         html_add(t, c->dataset);
         text_add(t, "</td><td class=l>"), html_add(t, backbone_title(c->backbone));
         text_add(t, "</td><td class=l>"), html_add(t, method_title(c->method)), text_add(t, "</td>");
-        for (int f = 0; f < 4; f++) add_quantity(t, &c->quantity[extras[f]]);
+        for (int f = 0; f < 4; f++) page_add_quantity(t, &c->quantity[extras[f]]);
         text_add(t, "</tr>\n");
     }
     text_add(t, "</tbody></table></div>\n");
@@ -169,10 +170,10 @@ void page_add_comparisons(struct text *t, const struct report *r)
 
 /* ---- lesions ---- */
 
-static void add_lesion(struct text *t, const struct cell *c, int l)
+static void add_lesion(struct text *t, const struct study_cell *c, int l)
 {
-    int64_t support = c->run[0]->metrics.lesion[l].support, n = c->run[0]->predictions.n;
-    if (support && support < n) add_quantity(t, &c->quantity[FIGURE_COUNT + l]);
+    int64_t support = c->run[0]->results.images.lesion[l].support, n = c->run[0]->predictions.n;
+    if (support && support < n) page_add_quantity(t, &c->quantity[QUANTITY_LESION + l]);
     else text_add(t, "<td>n/a<small>%s</small></td>", support ? "no negatives" : "0 positives");
 }
 
@@ -180,7 +181,7 @@ void page_add_lesions(struct text *t, const struct report *r)
 {
     bool head = false;
     for (int i = 0; i < r->study.cells; i++) {
-        const struct cell *c = &r->study.cell[i];
+        const struct study_cell *c = &r->study.cell[i];
         if (!cell_usable(c) || isnan(c->run[0]->predictions.probability[1]) || !strcmp(c->method, "baseline")) continue;
         if (!head) {
             text_add(t, "<h2>Lesions</h2>\n<p>AUC in percent of each lesion output over all test images, with how many images have the lesion "
@@ -193,7 +194,7 @@ void page_add_lesions(struct text *t, const struct report *r)
         head = true;
         text_add(t, "<tr><td>"), html_add(t, c->dataset), text_add(t, "</td><td class=l>"), html_add(t, backbone_title(c->backbone));
         text_add(t, "</td><td class=num>");
-        for (int l = 0; l < LESION_COUNT; l++) text_add(t, "%s%lld", l ? " / " : "", (long long)c->run[0]->metrics.lesion[l].support);
+        for (int l = 0; l < LESION_COUNT; l++) text_add(t, "%s%lld", l ? " / " : "", (long long)c->run[0]->results.images.lesion[l].support);
         text_add(t, "<small>");
         for (int l = 0; l < LESION_COUNT; l++) text_add(t, "%s%d", l ? " / " : "", c->patients[1 + l]);
         text_add(t, " patients</small></td>");

@@ -26,7 +26,7 @@ static int by_falling_score(const void *a, const void *b)
     return x->image < y->image ? -1 : 1;
 }
 
-void ranking_make(struct ranking *r, const double *score, const uint8_t *label, int64_t n)
+void ranking_make(struct ranking *r, const double *score, const uint8_t *label, int64_t n, double threshold)
 {
     struct place *p = NEW_ARRAY(struct place, n);
     *r = (struct ranking){.n = (int)n, .image = NEW_ARRAY(int, n), .positive = NEW_ARRAY(uint8_t, n), .block_end = NEW_ARRAY(uint8_t, n)};
@@ -36,7 +36,7 @@ void ranking_make(struct ranking *r, const double *score, const uint8_t *label, 
         r->image[i] = p[i].image;
         r->positive[i] = label[p[i].image];
         r->block_end[i] = i + 1 == r->n || p[i + 1].score < p[i].score;
-        r->predicted += p[i].score >= 0.5;
+        r->predicted += p[i].score >= threshold;
     }
     mem_free(p);
 }
@@ -199,7 +199,7 @@ void auc_contrast(struct contrast *c, const double *const *score, const double *
     *c = (struct contrast){0};
     for (int k = 0; k < curves; k++) {
         struct ranking r;
-        ranking_make(&r, score[k], label, n);
+        ranking_make(&r, score[k], label, n, 0.5);
         c->value += coefficient[k] * ranking_auc(&r, NULL);
         add_placements(placement, &r, coefficient[k], positives, (double)n - positives);
         ranking_free(&r);

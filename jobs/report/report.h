@@ -31,9 +31,16 @@ int tables_write(const struct report *r, const char *out, struct error *err);
 /* ---- figures; each adds its pictures, and says in the notes what cannot be drawn ---- */
 void figure3_add(struct report *r);         /* the data: lesions per image, lesions together, the negatives */
 void figure4_add(struct report *r);         /* ROC and precision-recall */
+void figure_calibration_add(struct report *r); /* said probabilities against shares of positives */
 void figure6_add(struct report *r);         /* lesion outputs against each other */
 void figure_training_add(struct report *r); /* losses by epoch */
 void figure_overview_add(struct report *r); /* AUC of all cells with intervals beside the paper's */
+
+/* Baseline and LA-DNN on the same axes, and for which backbones: those of a data set with figures, the paper's three if any of them is
+ * there, else all (figure_curves.c). */
+extern const char *const compared_methods[2];
+extern const struct plot_pen compared_pens[2];
+int figure4_backbones(const char **list, int room, const struct study *g, const char *dataset);
 
 /* ---- the page (page.c) ---- */
 void page_write(struct text *html, const struct report *r);
@@ -43,6 +50,12 @@ void page_add_table2(struct text *html, const struct report *r);
 void page_add_comparisons(struct text *html, const struct report *r);
 void page_add_lesions(struct text *html, const struct report *r);
 void page_add_extras(struct text *html, const struct report *r);
+void page_add_quantity(struct text *html, const struct quantity *q); /* "84.7 ± 1.2" over "[80.1, 88.9]" */
+bool page_begins_group(const struct study *g, int cell);             /* the first of a backbone */
+/* page_patients.c */
+void page_add_patients(struct text *html, const struct report *r);
+bool page_judges_otherwise(const struct report *r); /* than the paper: at 0.5, without mirror images */
+void page_add_judging(struct text *html, const struct report *r); /* what positive means, cell by cell where they differ */
 /* page_provenance.c */
 void page_add_missing(struct text *html, const struct report *r);
 void page_add_provenance(struct text *html, const struct report *r);

@@ -1,5 +1,5 @@
-/* run.c - one run folder (train/run_folder.h, train/loop.c say what writes it). */
-#include "jobs/report/run.h"
+/* run.c - one run folder (train/run_folder.h, train/loop.c say what writes it); its result is read by run_result.c. */
+#include "jobs/report/run_private.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -13,8 +13,6 @@
 #include "base/memory.h"
 #include "base/settings.h"
 #include "train/commands.h"
-
-static const double METRIC_TOLERANCE = 1e-12;
 
 void notes_add(struct notes *n, const char *format, ...)
 {
@@ -182,60 +180,7 @@ static void read_record(struct run *r, struct notes *notes)
     mem_free(text);
 }
 
-/* ---- predictions.csv against metrics.json ---- */
-
-static bool differs(double got, double want) { return isnan(got) != isnan(want) || fabs(got - want) > METRIC_TOLERANCE; }
-
-static void add_difference(struct text *t, const char *name, double told, double got)
-{
-    if (!differs(told, got)) return;
-    text_add(t, "%s%s ", t->length ? ", " : "", name);
-    text_add_number(t, told);
-    text_add(t, " (they give ");
-    text_add_number(t, got);
-    text_add(t, ")");
-}
-
-static void compare_metrics(const struct run *r, const struct json_value *told, struct notes *notes)
-{
-    const struct binary_metrics *m = &r->metrics.covid;
-    const struct { const char *name; double value; } figures[] = {
-        {"n", (double)m->n}, {"tp", (double)m->tp}, {"fp", (double)m->fp}, {"tn", (double)m->tn}, {"fn", (double)m->fn},
-        {"sensitivity", m->sensitivity}, {"specificity", m->specificity}, {"precision", m->precision}, {"f1", m->f1},
-        {"accuracy", m->accuracy}, {"auc", m->auc}, {"auc_hard", m->auc_hard}};
-    const struct json_value *lesions = json_member(told, "lesions");
-    struct text t = {0};
-    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
-        add_difference(&t, figures[i].name, json_member_number(told, figures[i].name, NAN), figures[i].value);
-    for (int l = 0; l < LESION_COUNT; l++) {
-        const struct json_value *lesion = json_member(lesions, lesion_names[l]);
-        add_difference(&t, lesion_names[l], json_member_number(lesion, "auc", NAN), r->metrics.lesion[l].auc);
-        add_difference(&t, "support", json_member_number(lesion, "support", NAN), (double)r->metrics.lesion[l].support);
-    }
-    if (t.length) notes_add(notes, "%s: metrics.json is not what its predictions give; they are used: %s", r->name, t.data);
-    text_free(&t);
-}
-
-static int read_result(struct run *r, const struct json_value *told, struct notes *notes, struct error *err)
-{
-    char *path = path_join(r->folder, "predictions.csv");
-    int rc = predictions_read(&r->predictions, path, err);
-    mem_free(path);
-    if (rc) return -1;
-    double n = json_member_number(told, "n", -1);
-    if (n != (double)r->predictions.n) {
-        error_set(err, "%s/predictions.csv: %lld images, metrics.json was made from %g: the file was cut, or one of them is another run's",
-                  r->folder, (long long)r->predictions.n, n);
-        predictions_free(&r->predictions);
-        return -1;
-    }
-    metrics_run(&r->metrics, r->predictions.probability, r->predictions.label, r->predictions.n, 0.5);
-    compare_metrics(r, told, notes);
-    r->epochs = (int)json_member_number(told, "epochs", 0);
-    r->best_epoch = (int)json_member_number(told, "best_epoch", 0);
-    r->votes = (int)json_member_number(told, "votes", 0);
-    return 0;
-}
+/* ---- what the folder says it is ---- */
 
 /* By the list of a grid, identity.txt has this sum. */
 static int compare_plan(const struct run *r, struct error *err)
@@ -329,6 +274,6 @@ void run_read(struct run *r, struct notes *notes)
     }
     struct json_value *told = r->identity ? read_json(r->folder, "metrics.json", &err) : NULL;
     if (told && !*r->dataset) set(&r->dataset, json_member_string(told, "dataset", ""));
-    if (!told || compare_plan(r, &err) || compare_names(r, told, &err) || read_result(r, told, notes, &err)) refuse(r, false, err.message);
+    if (!told || compare_plan(r, &err) || compare_names(r, told, &err) || run_read_result(r, told, notes, &err)) refuse(r, false, err.message);
     json_free(told);
 }

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "jobs/report/predictions.h"
-#include "train/metrics.h"
+#include "train/results.h"
 
 struct notes { /* lines for the page's warning box, in the order they were found */
     char **line;
@@ -36,7 +36,8 @@ struct run {
     int epoch_count;
     double seconds;                      /* of all recorded epochs, validation included */
     struct predictions predictions;      /* empty when there is a reason */
-    struct run_metrics metrics;          /* made from them */
+    bool flip;                           /* they are means with those of the mirror images */
+    struct results results;              /* made from them, at the threshold that the run was judged at */
 };
 struct run_list {
     struct run *run;
@@ -49,6 +50,10 @@ int run_list_read(struct run_list *l, const char *folder, struct notes *notes, s
 void run_list_free(struct run_list *l);
 /* Fills all but name, dataset, backbone, method and seed when those are set already. */
 void run_read(struct run *r, struct notes *notes);
+/* Whether both say "positive" of a picture by the same rule, and both with or both without its mirror image. */
+bool run_judged_alike(const struct run *a, const struct run *b);
+/* The words for it: "a probability of at least 0.5, as in the paper" (mem_free). */
+char *run_judging(const struct run *r);
 /* Value of "key = value" in identity.txt (mem_free), or NULL. */
 char *identity_value(const char *identity, const char *key);
 #endif

@@ -19,10 +19,10 @@ struct ranking { /* images by falling score, sorted once for all weightings */
     int n;
     int *image;                      /* (n) */
     uint8_t *positive, *block_end;   /* (n) its label; 1: the next one's score is lower */
-    int predicted;                   /* places at the front whose score is >= 0.5 */
+    int predicted;                   /* places at the front whose score is >= the threshold */
 };
 /* score (n) without NaN. */
-void ranking_make(struct ranking *r, const double *score, const uint8_t *label, int64_t n);
+void ranking_make(struct ranking *r, const double *score, const uint8_t *label, int64_t n, double threshold);
 void ranking_free(struct ranking *r);
 /* Each image counted weight[image] times; NULL: once. A ratio of nothing is NaN. The average precision is the sum over thresholds of
  * precision times the step in recall, as scikit-learn defines it. */

@@ -33,9 +33,16 @@ const char *method_title(const char *name)
     return !strcmp(name, "ladnn") ? "LA-DNN" : !strcmp(name, "he2020") ? "He 2020" : name;
 }
 
-const char *quantity_name(int q) { return q < FIGURE_COUNT ? figure_names[q] : lesion_names[q - FIGURE_COUNT]; }
+bool quantity_is_lesion(int q) { return q >= QUANTITY_LESION && q < QUANTITY_PATIENT; }
 
-bool cell_usable(const struct cell *c) { return c && c->runs && !c->refused; }
+const char *quantity_name(int q)
+{
+    static const char *const others[] = {"patient_sensitivity", "patient_auc", "patient_f1", "patient_accuracy", "patient_specificity",
+        "patient_precision", "patient_auc_hard", "patient_average_precision", "brier", "expected_calibration_error"};
+    return q < QUANTITY_LESION ? figure_names[q] : q < QUANTITY_PATIENT ? lesion_names[q - QUANTITY_LESION] : others[q - QUANTITY_PATIENT];
+}
+
+bool cell_usable(const struct study_cell *c) { return c && c->runs && !c->refused; }
 
 /* ---- which runs belong together ---- */
 
@@ -60,10 +67,10 @@ static bool same_cell(const struct run *a, const struct run *b)
 
 static void add_to_cells(struct study *g, const struct run *r)
 {
-    struct cell *c = g->cells ? &g->cell[g->cells - 1] : NULL;
+    struct study_cell *c = g->cells ? &g->cell[g->cells - 1] : NULL;
     if (!c || !same_cell(c->listed[0], r)) {
         c = &g->cell[g->cells++];
-        *c = (struct cell){.dataset = r->dataset, .backbone = r->backbone, .method = r->method};
+        *c = (struct study_cell){.dataset = r->dataset, .backbone = r->backbone, .method = r->method};
     }
     c->listed = mem_grow(c->listed, (size_t)c->listed_count * sizeof *c->listed, ((size_t)c->listed_count + 1) * sizeof *c->listed);
     c->run = mem_grow(c->run, (size_t)c->runs * sizeof *c->run, ((size_t)c->listed_count + 1) * sizeof *c->run);
@@ -74,7 +81,7 @@ static void add_to_cells(struct study *g, const struct run *r)
     if (!known && g->dataset_count < (int)(sizeof g->datasets / sizeof *g->datasets)) g->datasets[g->dataset_count++] = r->dataset;
 }
 
-static void refuse(struct cell *c, char *why)
+static void refuse(struct study_cell *c, char *why)
 {
     if (c->refused) mem_free(why);
     else c->refused = why;
@@ -96,7 +103,7 @@ static const char *main_hash(const struct study *g, const char *dataset)
     return best;
 }
 
-static void check_data(struct cell *c, const char *hash)
+static void check_data(struct study_cell *c, const char *hash)
 {
     for (int k = 0; k < c->runs; k++) {
         const char *theirs = c->run[k]->data_hash;
@@ -119,7 +126,7 @@ static char *first_difference(const char *a, const char *b)
     return NULL;
 }
 
-static void check_settings(struct cell *c)
+static void check_settings(struct study_cell *c)
 {
     for (int k = 1; k < c->runs; k++) {
         const struct run *a = c->run[0], *b = c->run[k];
@@ -156,7 +163,7 @@ static void compare_all(struct study *g)
 {
     g->comparison = NEW_ARRAY(struct comparison, g->cells);
     for (int i = 0; i < g->cells; i++) {
-        const struct cell *a = &g->cell[i], *b = study_find(g, a->dataset, a->backbone, "ladnn");
+        const struct study_cell *a = &g->cell[i], *b = study_find(g, a->dataset, a->backbone, "ladnn");
         if (strcmp(a->method, "baseline") || !b) continue;
         struct comparison *m = &g->comparison[g->comparisons++];
         m->baseline = a;
@@ -175,13 +182,13 @@ static void compare_all(struct study *g)
 void study_make(struct study *g, const struct run_list *runs, uint64_t seed, struct notes *notes)
 {
     const struct run **sorted = NEW_ARRAY(const struct run *, runs->count);
-    *g = (struct study){.cell = NEW_ARRAY(struct cell, runs->count)};
+    *g = (struct study){.cell = NEW_ARRAY(struct study_cell, runs->count)};
     for (int i = 0; i < runs->count; i++) sorted[i] = &runs->run[i];
     if (runs->count) qsort(sorted, (size_t)runs->count, sizeof *sorted, by_cell);
     for (int i = 0; i < runs->count; i++) add_to_cells(g, sorted[i]);
     mem_free(sorted);
     for (int i = 0; i < g->cells; i++) {
-        struct cell *c = &g->cell[i];
+        struct study_cell *c = &g->cell[i];
         if (!c->runs) continue;
         check_data(c, main_hash(g, c->dataset));
         check_settings(c);
@@ -195,10 +202,10 @@ void study_make(struct study *g, const struct run_list *runs, uint64_t seed, str
     compare_all(g);
 }
 
-const struct cell *study_find(const struct study *g, const char *dataset, const char *backbone, const char *method)
+const struct study_cell *study_find(const struct study *g, const char *dataset, const char *backbone, const char *method)
 {
     for (int i = 0; i < g->cells; i++) {
-        const struct cell *c = &g->cell[i];
+        const struct study_cell *c = &g->cell[i];
         if (!strcmp(c->dataset, dataset) && !strcmp(c->backbone, backbone) && !strcmp(c->method, method)) return c;
     }
     return NULL;
@@ -207,7 +214,7 @@ const struct cell *study_find(const struct study *g, const char *dataset, const 
 void study_free(struct study *g)
 {
     for (int i = 0; i < g->cells; i++) {
-        struct cell *c = &g->cell[i];
+        struct study_cell *c = &g->cell[i];
         mem_free(c->listed), mem_free(c->run), mem_free(c->refused);
         mem_free(c->value), mem_free(c->replicate), mem_free(c->left_out);
     }

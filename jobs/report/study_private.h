@@ -4,7 +4,7 @@
 #include "jobs/report/study.h"
 
 /* Figures, resamplings and intervals of a cell whose runs may be put together (cell_figures.c). Thread safe. */
-void cell_work_out(struct cell *c, uint64_t seed);
+void cell_work_out(struct study_cell *c, uint64_t seed);
 struct interval interval_from(const double *replicate, double estimate, const double *left_out, int clusters);
 /* Differences and tests, or why not (comparison.c). */
 void comparison_work_out(struct comparison *m);

@@ -7,21 +7,21 @@
 #include "io/csv.h"
 #include "io/shard/dataset_summary.h"
 #include "jobs/report/paper.h"
-#include "jobs/report/report.h"
+#include "jobs/report/table_private.h"
 
-static void add_number(struct text *t, double value)
+void table_add_number(struct text *t, double value)
 {
     text_add(t, ",");
     if (isfinite(value)) text_add_number(t, value);
 }
 
-static void add_name(struct text *t, const char *name)
+void table_add_name(struct text *t, const char *name)
 {
     if (t->length && t->data[t->length - 1] != '\n') text_add(t, ",");
     csv_add_field(t, name);
 }
 
-static int write_file(const char *folder, const char *name, struct text *t, struct error *err)
+int table_write_file(const char *folder, const char *name, struct text *t, struct error *err)
 {
     char *path = path_join(folder, name);
     int rc = file_write_atomic(path, t->data ? t->data : "", t->length, err);
@@ -59,7 +59,7 @@ static int write_table1(const struct report *r, const char *out, struct error *e
                 int64_t images = covid ? s[k].covid : s[k].images - s[k].covid;
                 int64_t patients = covid ? s[k].covid_patients : s[k].patients - s[k].covid_patients;
                 struct paper_count paper = set >= 0 ? paper_counts[set][covid][k] : (struct paper_count){-1, -1};
-                add_name(&csv, d->label);
+                table_add_name(&csv, d->label);
                 text_add(&csv, ",%s,%s,%lld,%lld", class_names[covid], split_names[k], (long long)images, (long long)patients);
                 if (set >= 0) text_add(&csv, ",%d,%d\n", paper.images, paper.patients);
                 else text_add(&csv, ",,\n");
@@ -76,30 +76,35 @@ static int write_table1(const struct report *r, const char *out, struct error *e
     }
     json_end_array(&j);
     json_end_object(&j);
-    int rc = write_file(out, "table1.csv", &csv, err);
-    int rc2 = write_file(out, "table1.json", &text, rc ? NULL : err);
+    int rc = table_write_file(out, "table1.csv", &csv, err);
+    int rc2 = table_write_file(out, "table1.json", &text, rc ? NULL : err);
     return rc || rc2 ? -1 : 0;
 }
 
 /* ---- Table 2 ---- */
 
-static int64_t support_of(const struct cell *c, int q)
+/* Positive images; of a figure by patient, positive patients. */
+static int64_t support_of(const struct study_cell *c, int q)
 {
-    const struct binary_metrics *m = &c->run[0]->metrics.covid;
-    return q < FIGURE_COUNT ? m->tp + m->fn : c->run[0]->metrics.lesion[q - FIGURE_COUNT].support;
+    const struct results *r = &c->run[0]->results;
+    if (quantity_is_lesion(q)) return r->images.lesion[q - QUANTITY_LESION].support;
+    const struct binary_metrics *m = q >= QUANTITY_PATIENT && q < QUANTITY_BRIER ? &r->patients.covid : &r->images.covid;
+    return m->tp + m->fn;
 }
 
-static double paper_of(const struct cell *c, int q)
+static int support_patients(const struct study_cell *c, int q) { return c->patients[quantity_is_lesion(q) ? 1 + q - QUANTITY_LESION : 0]; }
+
+static double paper_of(const struct study_cell *c, int q)
 {
     return q < FIGURE_COUNT ? paper_figure(c->dataset, c->backbone, c->method, (enum figure)q) : NAN;
 }
 
 static void csv_quantity(struct text *t, const struct quantity *u)
 {
-    add_number(t, u->mean);
-    add_number(t, u->deviation);
-    add_number(t, u->interval.low);
-    add_number(t, u->interval.high);
+    table_add_number(t, u->mean);
+    table_add_number(t, u->deviation);
+    table_add_number(t, u->interval.low);
+    table_add_number(t, u->interval.high);
     text_add(t, ",%d", u->interval.undefined);
 }
 
@@ -112,20 +117,49 @@ static void json_quantity(struct json *j, const struct quantity *u)
     json_int(j, "undefined_replicates", u->interval.undefined);
 }
 
-static void csv_cell(struct text *t, const struct cell *c)
+/* What the seeds have in common: a number, or the rule. */
+static void add_threshold(struct text *t, const struct threshold *threshold)
+{
+    if (threshold->rule == THRESHOLD_FIXED) text_add_number(t, threshold->value);
+    else text_add(t, "%s", threshold_rule_names[threshold->rule]);
+}
+
+static void csv_cell(struct text *t, const struct study_cell *c)
 {
     const struct predictions *p = &c->run[0]->predictions;
     for (int q = 0; q < QUANTITY_COUNT; q++) {
-        add_name(t, c->dataset), add_name(t, c->backbone), add_name(t, c->method);
-        text_add(t, ",%d,%lld,%d,%s%s,%lld,%d", c->runs, (long long)p->n, p->clusters, q < FIGURE_COUNT ? "" : "auc_", quantity_name(q),
-                 (long long)support_of(c, q), c->patients[q < FIGURE_COUNT ? 0 : q - FIGURE_COUNT + 1]);
+        table_add_name(t, c->dataset), table_add_name(t, c->backbone), table_add_name(t, c->method);
+        text_add(t, ",%d,%lld,%d,%s%s,%lld,%d", c->runs, (long long)p->n, p->clusters, quantity_is_lesion(q) ? "auc_" : "", quantity_name(q),
+                 (long long)support_of(c, q), support_patients(c, q));
         csv_quantity(t, &c->quantity[q]);
-        add_number(t, paper_of(c, q));
-        text_add(t, "\n");
+        table_add_number(t, paper_of(c, q));
+        text_add(t, ","), add_threshold(t, &c->run[0]->results.threshold);
+        text_add(t, ",%d\n", c->run[0]->flip);
     }
 }
 
-static void json_cell(struct json *j, const struct cell *c)
+static void json_cell_judging(struct json *j, const struct study_cell *c)
+{
+    struct calibration pooled;
+    json_int(j, "mixed_patients", c->run[0]->results.mixed_patients);
+    json_bool(j, "flip", c->run[0]->flip);
+    json_string(j, "threshold_rule", threshold_rule_names[c->run[0]->results.threshold.rule]);
+    json_array(j, "thresholds");
+    for (int r = 0; r < c->runs; r++) json_number(j, NULL, c->run[r]->results.threshold.value);
+    json_end_array(j);
+    cell_calibration(&pooled, c);
+    json_array(j, "calibration_bins");
+    for (int b = 0; b < CALIBRATION_BINS; b++) {
+        json_object(j, NULL);
+        json_int(j, "images", pooled.bin[b].n);
+        json_number(j, "probability", pooled.bin[b].probability);
+        json_number(j, "positive", pooled.bin[b].positive);
+        json_end_object(j);
+    }
+    json_end_array(j);
+}
+
+static void json_cell(struct json *j, const struct study_cell *c)
 {
     json_object(j, NULL);
     json_string(j, "dataset", c->dataset);
@@ -137,11 +171,12 @@ static void json_cell(struct json *j, const struct cell *c)
     if (cell_usable(c)) {
         json_int(j, "images", c->run[0]->predictions.n);
         json_int(j, "patients", c->run[0]->predictions.clusters);
+        json_cell_judging(j, c);
         json_object(j, "figures");
         for (int q = 0; q < QUANTITY_COUNT; q++) {
             json_object(j, quantity_name(q));
             json_int(j, "support", support_of(c, q));
-            json_int(j, "support_patients", c->patients[q < FIGURE_COUNT ? 0 : q - FIGURE_COUNT + 1]);
+            json_int(j, "support_patients", support_patients(c, q));
             json_quantity(j, &c->quantity[q]);
             json_number(j, "paper", paper_of(c, q));
             json_end_object(j);
@@ -168,7 +203,8 @@ static void json_comparison(struct json *j, const struct comparison *m)
         json_number(j, "patient_p", m->auc.patient_p);
         json_number(j, "patient_p_holm", m->adjusted_patient_p);
         json_object(j, "differences");
-        for (int q = 0; q < FIGURE_COUNT; q++) {
+        for (int q = 0; q < QUANTITY_COUNT; q++) {
+            if (quantity_is_lesion(q)) continue;
             json_object(j, quantity_name(q));
             json_quantity(j, &m->difference[q]);
             json_end_object(j);
@@ -183,7 +219,7 @@ static int write_table2(const struct report *r, const char *out, struct error *e
     struct text csv = {0}, text = {0};
     struct json j;
     text_add(&csv, "dataset,backbone,method,seeds,images,patients,figure,support,support_patients,mean,deviation,low,high,"
-                   "undefined_replicates,paper\n");
+                   "undefined_replicates,paper,threshold,flip\n");
     for (int i = 0; i < r->study.cells; i++)
         if (cell_usable(&r->study.cell[i])) csv_cell(&csv, &r->study.cell[i]);
     begin_json(&j, &text, r);
@@ -200,12 +236,12 @@ static int write_table2(const struct report *r, const char *out, struct error *e
     for (int i = 0; i < r->notes.count; i++) json_string(&j, NULL, r->notes.line[i]);
     json_end_array(&j);
     json_end_object(&j);
-    int rc = write_file(out, "table2.csv", &csv, err);
-    int rc2 = write_file(out, "table2.json", &text, rc ? NULL : err);
+    int rc = table_write_file(out, "table2.csv", &csv, err);
+    int rc2 = table_write_file(out, "table2.json", &text, rc ? NULL : err);
     return rc || rc2 ? -1 : 0;
 }
 
-/* ---- comparisons and single runs ---- */
+/* ---- comparisons ---- */
 
 static int write_comparisons(const struct report *r, const char *out, struct error *err)
 {
@@ -214,48 +250,22 @@ static int write_comparisons(const struct report *r, const char *out, struct err
                  "patient_p_holm\n");
     for (int i = 0; i < r->study.comparisons; i++) {
         const struct comparison *m = &r->study.comparison[i];
-        for (int q = 0; q < FIGURE_COUNT && !m->refused; q++) {
-            add_name(&t, m->baseline->dataset), add_name(&t, m->baseline->backbone), add_name(&t, quantity_name(q));
+        for (int q = 0; q < QUANTITY_COUNT && !m->refused; q++) {
+            if (quantity_is_lesion(q)) continue; /* the baseline has none */
+            table_add_name(&t, m->baseline->dataset), table_add_name(&t, m->baseline->backbone), table_add_name(&t, quantity_name(q));
             csv_quantity(&t, &m->difference[q]);
             double tests[] = {m->auc.z, m->auc.p, m->adjusted_p, m->auc.patient_z, m->auc.patient_p, m->adjusted_patient_p};
-            for (int k = 0; k < 6; k++) add_number(&t, q == FIGURE_AUC ? tests[k] : NAN);
+            for (int k = 0; k < 6; k++) table_add_number(&t, q == FIGURE_AUC ? tests[k] : NAN);
             text_add(&t, "\n");
         }
     }
-    return write_file(out, "comparisons.csv", &t, err);
-}
-
-static void csv_run(struct text *t, const struct run *r)
-{
-    const struct binary_metrics *m = &r->metrics.covid;
-    const char *const names[] = {r->name, r->dataset, r->backbone, r->method};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) add_name(t, names[i]);
-    text_add(t, ",%lld,", (long long)r->seed);
-    csv_add_field(t, r->reason ? r->reason : "");
-    if (r->reason) text_add(t, ",,,,,,,");
-    else text_add(t, ",%d,%d,%lld,%lld,%lld,%lld,%lld", r->epochs, r->best_epoch, (long long)m->n, (long long)m->tp, (long long)m->fp,
-                  (long long)m->tn, (long long)m->fn);
-    double figures[] = {m->sensitivity, m->specificity, m->precision, m->f1, m->accuracy, m->auc, m->auc_hard};
-    for (int i = 0; i < 7; i++) add_number(t, r->reason ? NAN : figures[i]);
-    for (int l = 0; l < LESION_COUNT; l++) add_number(t, r->reason ? NAN : r->metrics.lesion[l].auc);
-    add_number(t, r->seconds);
-    const char *const origin[] = {r->written, r->version, r->program_hash, r->data_hash, r->place};
-    for (size_t i = 0; i < sizeof origin / sizeof *origin; i++) text_add(t, ","), csv_add_field(t, origin[i]);
-    text_add(t, "\n");
-}
-
-static int write_runs(const struct report *r, const char *out, struct error *err)
-{
-    struct text t = {0};
-    text_add(&t, "run,dataset,backbone,method,seed,reason,epochs,best_epoch,n,tp,fp,tn,fn,sensitivity,specificity,precision,f1,"
-                 "accuracy,auc,auc_hard");
-    for (int l = 0; l < LESION_COUNT; l++) text_add(&t, ",auc_%s", lesion_names[l]);
-    text_add(&t, ",seconds,written,version,program_sha256,data_sha256,machine\n");
-    for (int i = 0; i < r->runs.count; i++) csv_run(&t, &r->runs.run[i]);
-    return write_file(out, "runs.csv", &t, err);
+    return table_write_file(out, "comparisons.csv", &t, err);
 }
 
 int tables_write(const struct report *r, const char *out, struct error *err)
 {
-    return write_table1(r, out, err) || write_table2(r, out, err) || write_comparisons(r, out, err) || write_runs(r, out, err) ? -1 : 0;
+    return write_table1(r, out, err) || write_table2(r, out, err) || write_comparisons(r, out, err) || table_runs_write(r, out, err) ||
+                   table_calibration_write(r, out, err)
+               ? -1
+               : 0;
 }

@@ -5,8 +5,10 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "ops/cuda/choices.h"
 #include "ops/cuda/cuda_calls.h"
 #include "ops/cuda/cuda_layers.h"
+#include "ops/cuda/matmul_choices.h"
 #include "ops/cuda/plan_cache.h"
 
 #define STREAM device_stream()
@@ -21,6 +23,7 @@ static void tune(const struct ops_tuning *wanted) { tuning = *wanted; }
 static void backend_open(int threads) /* they compile cuDNN's plans */
 {
     plan_cache_open(&(struct plan_cache_options){.threads = threads, .candidates = tuning.candidates});
+    matmul_choices_clear();
     device_set_tf32(tuning.tf32);
     cuda_conv_set_sums(!tuning.sums_apart);
     device_set_limit(tuning.limit_s);
@@ -171,14 +174,14 @@ static const struct ops table = {
     .open = backend_open, .layout = layout, .input_layout = layout, .has = has,
     .attach = attach, .device = device, .stream = device_stream, .tune = tune, .describe = describe, .input_channels = input_channels, .zero = device_zero, .pictures = pictures,
     .alloc = device_alloc, .free = device_free, .room = device_room, .upload = device_upload, .download = device_download, .copy = device_copy,
-    .parameters_set = device_parameters_set, .replay = device_replay, .recording_free = device_recording_free, .choices_get = plan_cache_give, .choices_set = plan_cache_take,
+    .parameters_set = device_parameters_set, .replay = device_replay, .recording_free = device_recording_free, .choices_get = choices_give, .choices_set = choices_take,
     .tree_sum = tree_sum, .tree_sum_double = tree_sum_double, .narrow = narrow, .round = round_bf16, .widen = widen_bf16,
     .conv_create = cuda_conv_create, .conv_expect = cuda_conv_expect, .conv_close = cuda_conv_close, .conv_weight_count = cuda_conv_weight_count,
     .conv_weight_import = cuda_conv_weight_import, .conv_weight_export = cuda_conv_weight_export,
     .conv_forward = cuda_conv_forward, .conv_forward_sums = cuda_conv_forward_sums, .conv_forward_batch = cuda_conv_forward_batch,
     .conv_backward_data = cuda_conv_backward_data, .conv_backward_weights = cuda_conv_backward_weights,
     .conv_backward = cuda_conv_backward, .conv_describe = cuda_conv_describe,
-    .linear_create = cuda_linear_create, .linear_close = cuda_linear_close, .linear_weight_count = cuda_linear_weight_count,
+    .linear_create = cuda_linear_create, .linear_expect = cuda_linear_expect, .linear_close = cuda_linear_close, .linear_weight_count = cuda_linear_weight_count,
     .linear_weight_import = cuda_linear_weight_import, .linear_weight_export = cuda_linear_weight_export,
     .linear_forward = cuda_linear_forward, .linear_backward_data = cuda_linear_backward_data, .linear_backward_weights = cuda_linear_backward_weights,
     .norm_sums = norm_sums, .norm_statistics = norm_statistics, .norm_frozen = norm_frozen, .norm_forward = norm_forward,

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "ops/cuda/cuda_device_private.h"
+#include "ops/cuda/matmul_choices.h"
 #include "ops/cuda/plan_cache.h"
 
 struct device device;
@@ -117,6 +119,7 @@ void cuda_close(void)
 {
     if (!device.open) return;
     plan_cache_clear();
+    matmul_choices_clear();
     device_memory_close();
     if (device.matmul) cuda.cublasLtDestroy(device.matmul);
     if (device.dnn) cuda.cudnnDestroy(device.dnn);
@@ -127,6 +130,11 @@ void cuda_close(void)
 
 bool cuda_is_open(void) { return device.open; }
 const struct device_facts *device_facts(void) { return &device.facts; }
+char *device_text(void)
+{
+    const struct device_facts *f = &device.facts;
+    return mem_format("%s, compute capability %d.%d, driver %d", f->name, f->major, f->minor, f->driver);
+}
 cuda_stream device_stream(void) { return device.stream; }
 void device_set_tf32(bool on) { device.tf32 = on; }
 bool device_tf32(void) { return device.tf32; }

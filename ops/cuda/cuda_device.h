@@ -30,6 +30,7 @@ int cuda_open(int index, struct error *err);
 void cuda_close(void);
 bool cuda_is_open(void);
 const struct device_facts *device_facts(void);
+char *device_text(void); /* card, compute capability and driver: what a library's choice depends on besides itself; mem_free */
 cuda_stream device_stream(void);
 /* Waits until everything queued is done; ends the program when that takes longer than the limit (a card that stands still, a kernel that does
  * not end), instead of waiting for ever as CUDA does. Off at first: 0 s. */

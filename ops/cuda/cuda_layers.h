@@ -23,6 +23,7 @@ void cuda_conv_backward(struct conv *c, const struct tensor *dx, float *dweights
 void cuda_conv_describe(const struct conv *c, char *text, size_t bytes);
 
 struct linear *cuda_linear_create(const struct linear_spec *spec, int n, bool training, const struct linear *like, struct error *err);
+void cuda_linear_expect(struct linear *l, int n, bool training);
 void cuda_linear_close(struct linear *l);
 size_t cuda_linear_weight_count(const struct linear *l);
 void cuda_linear_weight_import(const struct linear *l, float *stored, const float *torch_order); /* both on the host */

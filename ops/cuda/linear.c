@@ -51,26 +51,32 @@ static void products_close(struct linear_products *p)
     mem_free(p);
 }
 
-static struct linear_products *products_open(const struct linear *l, int n, struct error *err)
+static struct linear_products *products_for(struct linear *l, int n)
 {
-    struct linear_products *p = NEW(struct linear_products);
-    p->n = n;
-    for (int i = 0; i < (l->training ? PRODUCTS : PRODUCT_DATA); i++) {
+    struct linear_products **end = &l->products;
+    while (*end && (*end)->n != n) end = &(*end)->next;
+    if (!*end) *end = NEW(struct linear_products);
+    (*end)->n = n;
+    return *end;
+}
+
+/* Those that are not open yet. */
+static int products_open(struct linear *l, int n, bool training, struct error *err)
+{
+    struct linear_products *p = products_for(l, n);
+    for (int i = 0; i < (training ? PRODUCTS : PRODUCT_DATA); i++) {
         struct matmul_spec spec = spec_of(l, n, (enum product)i);
-        if ((p->of[i] = matmul_open(&spec, err))) continue;
-        products_close(p);
-        return NULL;
+        if (!p->of[i] && !(p->of[i] = matmul_open(&spec, err))) return -1;
     }
-    return p;
+    return 0;
 }
 
 static struct matmul *product_for(struct linear *l, int n, enum product which)
 {
-    struct linear_products **end = &l->products;
+    struct linear_products *p = products_for(l, n);
     struct error err;
-    while (*end && (*end)->n != n) end = &(*end)->next;
-    if (!*end && !(*end = products_open(l, n, &err))) die_error(&err);
-    return (*end)->of[which];
+    if (!p->of[which] && products_open(l, n, which >= PRODUCT_DATA, &err)) die_error(&err);
+    return p->of[which];
 }
 
 /* ---- handles ---- */
@@ -87,9 +93,16 @@ struct linear *cuda_linear_create(const struct linear_spec *spec, int n, bool tr
     l->training = training;
     l->tf32 = device_tf32();
     ASSERT(!like || cuda_linear_weight_count(like) == cuda_linear_weight_count(l)); /* the stored order depends on the spec alone */
-    if (n < 1 || (l->products = products_open(l, n, err))) return l;
-    mem_free(l);
+    if (n < 1 || !products_open(l, n, training, err)) return l;
+    cuda_linear_close(l);
     return NULL;
+}
+
+/* A product that cuBLASLt refuses is told of when it is to run. */
+void cuda_linear_expect(struct linear *l, int n, bool training)
+{
+    struct error ignored;
+    if (n > 0) products_open(l, n, training && l->training, &ignored);
 }
 
 void cuda_linear_close(struct linear *l)

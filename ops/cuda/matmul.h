@@ -16,7 +16,8 @@ struct matmul_spec {
     bool tf32;                         /* f32 products may be made in TF32 */
 };
 struct matmul;
-/* Asks the heuristics within the device's workspace; only ways that give the same bits each time. NULL with err. */
+/* Asks the heuristics within the device's workspace; only ways that give the same bits each time. NULL with err. The first run goes a
+ * checkpoint's way instead, when there is one (matmul_choices.h). */
 struct matmul *matmul_open(const struct matmul_spec *spec, struct error *err);
 void matmul_close(struct matmul *m); /* NULL is fine */
 /* Queues it on the device's stream. Pointers are 16-byte aligned. bias: NULL when the spec has none. */

@@ -42,11 +42,10 @@ void plan_cache_open(const struct plan_cache_options *o)
 /* The target and its name, when they are first needed: by then the card is open. */
 int plan_cache_know_target(struct error *err)
 {
-    const struct device_facts *f = device_facts();
     if (!plan_cache.open) plan_cache_open(&(struct plan_cache_options){0});
-    if (!plan_cache.card) plan_cache.card = mem_format("%s, compute capability %d.%d, driver %d", f->name, f->major, f->minor, f->driver);
+    if (!plan_cache.card) plan_cache.card = device_text();
     if (plan_cache.target || dnn_stand_in()) return 0;
-    plan_cache.target = plan_cache.own_target = dnn_target_from_device(f->index, err);
+    plan_cache.target = plan_cache.own_target = dnn_target_from_device(device_facts()->index, err);
     return plan_cache.target ? 0 : -1;
 }
 

@@ -36,7 +36,8 @@ const struct dnn_plan *plan_wait(struct kept_plan *p, struct error *err);
 struct plan_cache_counts { int asked, taken, restored, made, damaged; } plan_cache_counts(void);
 
 /* ---- plans that go with a checkpoint: a run continued with them has the same bits, whatever has become of the folder ---- */
-/* Adds those that are ready, and the wishes that were not granted, under a line that says what they are for. Nothing when there are none. */
+/* Adds those that are ready, wishes that were not granted, and a checkpoint's that were not asked for yet, under a line that says what they are
+ * for. Nothing when there are none. */
 void plan_cache_give(struct text *out);
 /* From now on plans that are asked for are taken from here first, and of those that are not here the folder's. For another card, driver or
  * cuDNN there is nothing: *other then says (mem_free) what they were for, else NULL. -1 with err: damaged. */

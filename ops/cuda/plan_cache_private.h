@@ -30,6 +30,7 @@ struct plan_cache {
     struct plan_cache_counts counts;
     struct given { /* from a checkpoint: a plan's text, as a file has it */
         char *text;
+        bool asked; /* by a plan of this process */
         struct given *next;
     } *given;
 };

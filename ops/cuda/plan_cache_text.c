@@ -55,8 +55,11 @@ static char *file_of(const struct kept_plan *p)
 
 static bool restore_given(struct kept_plan *p)
 {
-    for (const struct given *g = plan_cache.given; g; g = g->next)
-        if (is_text_of(g->text, strlen(g->text), p->key)) return p->taken = from_text(p, g->text, strlen(g->text)) == 0;
+    for (struct given *g = plan_cache.given; g; g = g->next) {
+        if (!is_text_of(g->text, strlen(g->text), p->key)) continue;
+        g->asked = true;
+        return p->taken = from_text(p, g->text, strlen(g->text)) == 0;
+    }
     return false;
 }
 
@@ -93,15 +96,20 @@ static char *made_for(void) { return mem_format("cuDNN %zu, %s", cuda.cudnnGetVe
 void plan_cache_give(struct text *out)
 {
     struct error err;
-    bool first = true;
+    struct text plans = {0};
     for (const struct kept_plan *p = plan_cache.plans; p; p = p->next) {
-        char *text = is_known(p) ? to_text(p, &err) : NULL, *what = made_for();
-        if (text && first) text_add(out, "%s%s\n", plans_line, what);
-        if (text) text_add(out, "%zu\n%s", strlen(text), text);
-        first = first && !text;
+        char *text = is_known(p) ? to_text(p, &err) : NULL;
+        if (text) text_add(&plans, "%zu\n%s", strlen(text), text);
         mem_free(text);
+    }
+    for (const struct given *g = plan_cache.given; g; g = g->next)
+        if (!g->asked) text_add(&plans, "%zu\n%s", strlen(g->text), g->text);
+    if (plans.length) {
+        char *what = made_for();
+        text_add(out, "%s%s\n%s", plans_line, what, plans.data);
         mem_free(what);
     }
+    text_free(&plans);
 }
 
 void plan_given_forget(void)
@@ -121,7 +129,7 @@ static int take_each(const char *at, const char *end, struct error *err)
         size_t bytes = strtoul(at, &after, 10);
         if (after == at || *after != '\n' || bytes > (size_t)(end - after - 1)) return error_set(err, "the plans of the checkpoint are damaged");
         struct given *g = NEW(struct given);
-        *g = (struct given){memcpy(mem_zero(bytes + 1), after + 1, bytes), plan_cache.given};
+        *g = (struct given){.text = memcpy(mem_zero(bytes + 1), after + 1, bytes), .next = plan_cache.given};
         plan_cache.given = g;
         at = after + 1 + bytes;
     }

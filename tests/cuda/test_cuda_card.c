@@ -1,5 +1,6 @@
 /* test_cuda_card.c - the CUDA backend on a real card does what ops_ref defines: all cases of tests/tools/ops_cases_*.h, f32 (exact) and bf16, and a
- * recorded step gives the bits of a plain one, again and again. Without a card it says why and ends with status 77 (skipped).
+ * recorded step gives the bits of a plain one, again and again; products whose ways were kept as text have their bits again. Without a card it
+ * says why and ends with status 77 (skipped).
  *
  * The cases are written for the host's memory: here that is managed memory, and every launch is waited for. Arguments: "tf32" runs the f32 cases
  * with TF32 instead, and only tells how far off they are; "tune" lets the clock choose between four plans; "describe FILE" only writes what cuDNN says of the card, for
@@ -9,7 +10,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "ops/cuda/backend.h"
+#include "ops/cuda/choices.h"
 #include "ops/cuda/dnn_graph.h"
+#include "ops/cuda/matmul_choices.h"
 #include "ops/cuda/plan_cache.h"
 #include "tests/cuda/emulator.h"
 #include "tests/tools/cuda_steps.h"
@@ -104,6 +107,60 @@ static void test_recording(void)
     mem_free(plain), mem_free(recorded);
 }
 
+/* ---- ways of products as text, and back ---- */
+
+static const struct matmul_spec products[] = {
+    {.rows = 6, .columns = 32, .inner = 512, .a_transposed = true, .in = DTYPE_BF16, .bias = true},
+    {.rows = 512, .columns = 6, .inner = 32, .b_transposed = true, .in = DTYPE_BF16},
+    {.rows = 512, .columns = 32, .inner = 6, .in = DTYPE_BF16, .out = DTYPE_BF16},
+    {.rows = 4096, .columns = 32, .inner = 512, .a_transposed = true, .in = DTYPE_BF16, .out = DTYPE_BF16, .bias = true, .relu = true},
+    {.rows = 64, .columns = 32, .inner = 25088, .a_transposed = true, .in = DTYPE_BF16},
+    {.rows = 6, .columns = 32, .inner = 512, .a_transposed = true, .bias = true},
+    {.rows = 64, .columns = 32, .inner = 25088, .a_transposed = true},
+};
+enum { PRODUCTS = sizeof products / sizeof *products, PRODUCT_IN = 4096 * 512, PRODUCT_OUT = 4096 * 32 };
+
+/* The results of all, one behind the other (mem_free). */
+static char *multiply(const void *in)
+{
+    struct error err;
+    const size_t bytes = sizeof(float) * PRODUCT_OUT;
+    char *results = mem_zero(PRODUCTS * bytes);
+    void *out = ops->alloc(bytes);
+    for (int i = 0; i < PRODUCTS; i++) {
+        const struct matmul_spec *s = &products[i];
+        struct matmul *m = matmul_open(s, &err);
+        if (!m) die_error(&err);
+        matmul_run(m, out, in, in, s->bias ? in : NULL);
+        ops->download(results + (size_t)i * bytes, out, dtype_bytes(s->out) * (size_t)(s->rows * s->columns));
+        matmul_close(m);
+    }
+    ops->free(out);
+    return results;
+}
+
+static void test_kept_ways(void)
+{
+    struct text kept = {0};
+    struct error err = {0};
+    char *other;
+    float *values = values_normal(PRODUCT_IN, 0, 1, DTYPE_BF16); /* of bf16, two are numbers as good as any: 0 and a value */
+    void *in = ops->alloc(sizeof *values * PRODUCT_IN);
+    ops->upload(in, values, sizeof *values * PRODUCT_IN);
+    char *first = multiply(in);
+    matmul_choices_give(&kept);
+    printf("%s", kept.data);
+    matmul_choices_clear();
+    EXPECT(choices_take(kept.data, kept.length, &other, &err) == 0 && !other, "%s", err.message);
+    char *again = multiply(in);
+    struct matmul_counts n = matmul_counts();
+    EXPECT(n.products == PRODUCTS && n.taken == PRODUCTS, "%d products, %d the kept way", n.products, n.taken);
+    EXPECT(!memcmp(first, again, PRODUCTS * sizeof(float) * PRODUCT_OUT), "the kept ways give other bits");
+    mem_free(values), mem_free(first), mem_free(again);
+    ops->free(in);
+    text_free(&kept);
+}
+
 static void worst_errors(void)
 {
     for (size_t i = 0; i < sizeof tolerances / sizeof *tolerances; i++)
@@ -144,6 +201,7 @@ int main(int argc, char **argv)
     plan_cache_open(&(struct plan_cache_options){.folder = "", .candidates = tune ? 4 : 1});
     device_set_tf32(tf32);
     test_recording(); /* in the card's own memory */
+    test_kept_ways();
     managed_memory_start();
     compare(DTYPE_BF16);
     compare(DTYPE_F32);

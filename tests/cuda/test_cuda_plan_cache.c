@@ -127,6 +127,23 @@ static struct plan_cache_counts fill_from(const struct text *checkpoint, const c
     return counts;
 }
 
+/* A process that stops before it has asked for all plans hands on the rest. */
+static void test_handed_on(const struct text *kept)
+{
+    struct error err = {0};
+    struct text handed_on = {0}, again = {0};
+    char *other = NULL;
+    plan_cache_open(&(struct plan_cache_options){.folder = "", .threads = 2, .target = target, .target_name = "H200"});
+    EXPECT(plan_cache_take(kept->data, kept->length, &other, &err) == 0, "%s", err.message);
+    EXPECT(plan_wait(plan_ask(graph_of(0), &limits, &err), &err) != NULL, "%s", err.message);
+    plan_cache_give(&handed_on);
+    plan_cache_clear();
+    struct plan_cache_counts c = fill_from(&handed_on, "H200", &again, &other);
+    EXPECT(c.taken == PLANS && c.made == 0, "%d taken, %d made", c.taken, c.made);
+    EXPECT(again.length == kept->length, "%zu bytes of %zu", again.length, kept->length);
+    text_free(&handed_on), text_free(&again);
+}
+
 static void test_checkpoint(void)
 {
     struct error err = {0};
@@ -141,6 +158,7 @@ static void test_checkpoint(void)
     struct plan_cache_counts c = fill_from(&kept, "H200", &again, &other);
     EXPECT(c.taken == PLANS && c.made == 0 && !other, "%d taken, %d made, for %s", c.taken, c.made, other ? other : "this card");
     EXPECT(again.length == kept.length && !memcmp(again.data, kept.data, kept.length), "other plans than those of the checkpoint");
+    test_handed_on(&kept);
     c = fill_from(&kept, "another card", &again, &other);
     EXPECT(c.taken == 0 && c.made == PLANS && other && strstr(other, "H200") && strstr(other, "cuDNN"), "%d taken, for %s", c.taken, other ? other : "this card");
     mem_free(other);

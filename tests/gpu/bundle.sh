@@ -14,7 +14,7 @@ rm -rf "$folder"
 mkdir -p "$folder"/{bin,lib,tests,share/openmpi}
 folder=$(cd "$folder" && pwd)
 
-programs=("$build/ladnn" "$build"/tests/test_{models_parity,cuda_card,cuda_plans})
+programs=("$build/ladnn" "$build"/tests/{test_models_parity,test_cuda_card,test_cuda_plans,network_results})
 of_mpi() { ompi_info --path "$1" --parsable | sed 's/.*://'; }
 plugins=$(of_mpi pkglibdir)
 below=${plugins#"$(of_mpi prefix)"/} # where Open MPI looks for them, below OPAL_PREFIX

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that only a GPU can show, in one command, within BUDGET seconds (480). What is worth most comes first: is it right (each operation,
-# a network of each kind), how fast is it beside PyTorch, then all else. What there was no time for is listed as left out; each figure is written
-# when it is there, and the tables are made whatever ends the script. Usage: tests/gpu/run.sh BUILD-FOLDER OUT-FOLDER
+# a network of each kind beside PyTorch's: parity.py), how fast is it beside PyTorch, then all else. What there was no time for is listed as left
+# out; each figure is written when it is there, and the tables are made whatever ends the script. Usage: tests/gpu/run.sh BUILD-FOLDER OUT-FOLDER
 #   BUILD-FOLDER   holds ladnn and tests/ (a build with CUDA, or what tests/gpu/bundle.sh has packed)
 #   OUT-FOLDER     gets gpu.jsonl, gpu.md, deviceprop.json (the card as cuDNN describes it) and the logs
 # CUDA's libraries are looked for in LD_LIBRARY_PATH, in the wheels of PYTHON (python3), in the toolkit. Status 77 when there is no GPU, 1 when a check failed.
@@ -89,8 +89,28 @@ esac
 nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,clocks.max.mem --format=csv 2>&1 | tee "$out/device.csv"
 check doctor 20 "$build/ladnn" doctor
 check operations 90 "$build/tests/test_cuda_card"
-parity() { check "parity-$1-$2" 40 "$build/tests/test_models_parity" "$tests" "$1" cuda "$2"; }
-for b in resnet18 densenet121 efficientnet_b0; do parity $b bf16; done
+stored() { check "stored-$1-$2" 40 "$build/tests/test_models_parity" "$tests" "$1" cuda "$2"; }
+# Networks beside this machine's PyTorch, on this card: f32 small, bf16 as training has it. Without PyTorch, beside stored numbers.
+# SECONDS-AT-MOST BACKBONE ...
+parity() {
+  local most=$1 start=$SECONDS rc b
+  shift
+  [ "$(left)" -lt 30 ] && { note "PyTorch's results $*" "left out: no time" 0; return; }
+  [ "$most" -gt "$(left)" ] && most=$(left)
+  timeout -k 5 "$most" "$python" "$here/parity.py" "$build/tests/network_results" --libraries "$libraries" --size 64 224 --batch 4 32 \
+    --seconds $((most - 25)) --lines "$lines" "$@" >>"$out/parity.log" 2>&1
+  rc=$?
+  case $rc in
+    0) ;;
+    77)
+      note "PyTorch's results $*" "left out: $(last_line "$out/parity.log")" $((SECONDS - start))
+      for b in "$@"; do stored "$b" bf16 && stored "$b" f32; done
+      ;;
+    124 | 137) note "PyTorch's results $*" "stopped after $most s" $((SECONDS - start)); failed=1 ;;
+    *) note "PyTorch's results $*" "FAILED ($rc), see parity.log: $(last_line "$out/parity.log")" $((SECONDS - start)); failed=1 ;;
+  esac
+}
+parity 120 resnet18 densenet121 efficientnet_b0
 
 for b in "${backbones[@]}"; do
   for batch in 32 256; do ours "$b" $batch; done
@@ -100,12 +120,12 @@ done
   sed 's/"what": "train"/"what": "second start"/' >>"$lines" # with a warm plan cache
 
 check training 120 bash "$here/training.sh" "$build/ladnn" "$out/training.work"
-for b in resnet18 densenet121 efficientnet_b0 vgg16; do parity $b f32; done
-parity vgg16 bf16
+parity 150 vgg16 resnet50 efficientnet_b1 densenet169
 for b in "${backbones[@]}"; do ours "$b" 32 --set bench.kinds=true; done
 for b in "${backbones[@]}"; do ours "$b" 32 --set gpu.sums=apart; done
 for b in "${backbones[@]}"; do peer "$b" compile 100 32 256; done
 for b in "${backbones[@]}"; do ours "$b" 64; done
+for b in resnet18 densenet121 efficientnet_b0; do stored $b f32; done
 if command -v compute-sanitizer >/dev/null; then
   check sanitizer 90 compute-sanitizer --error-exitcode 1 "$build/tests/test_models_parity" "$tests" efficientnet_b0 cuda bf16
 else

@@ -27,7 +27,7 @@ on() { # backend, folder, settings ...
 bits=(--set train.deterministic=true --set train.virtual_shards=1 --set train.precision=bf16)
 steps() { grep '"type": "step"' "$work/$1/record.jsonl"; }
 same() { cmp -s "$work/$1/predictions.csv" "$work/$2/predictions.csv" && [ "$(steps "$1" | wc -l)" -gt 3 ] && [ "$(steps "$1")" = "$(steps "$2")" ]; }
-not() { ! "$@"; }
+differ() { [ "$(steps "$1" | wc -l)" -gt 3 ] && [ "$(steps "$2" | wc -l)" -gt 3 ] && ! same "$1" "$2"; }
 losses() { grep -o '"val_loss": [0-9.e-]*' "$work/$1/record.jsonl" | cut -d' ' -f2; }
 close() { paste <(losses "$1") <(losses "$2") | awk -v limit="$3" '{d = $1 > $2 ? $1 - $2 : $2 - $1; if (d > limit * $2) bad = 1; n++} END {exit bad || n < 1}'; }
 
@@ -42,9 +42,15 @@ on cuda parted "${bits[@]}" --set train.max_steps=2
 XDG_CACHE_HOME=$work/elsewhere on cuda parted "${bits[@]}" # where no plan is kept
 hold "its plans are those of the checkpoint" grep -qE "[1-9][0-9]* of [0-9]+ cuDNN plans are those of the checkpoint" "$work/log"
 hold "stopped after two steps and continued, the same bits" same whole parted
-if [ "${3:-}" = emulated ]; then # and a card on which cuDNN has no convolution that sums what it writes
+if [ "${3:-}" = emulated ]; then # whose cuBLASLt can be told to choose otherwise
+  LADNN_OTHER_WAYS=1 on cuda other "${bits[@]}"
+  hold "other ways of linear layers have other bits" differ whole other
+  on cuda parted2 "${bits[@]}" --set train.max_steps=2
+  LADNN_OTHER_WAYS=1 on cuda parted2 "${bits[@]}"
+  hold "continued where cuBLASLt chooses otherwise, the same bits" same whole parted2
+  # and a card on which cuDNN has no convolution that sums what it writes
   on cuda asked "${bits[@]}" --set gpu.sums=apart
-  hold "normalisations take their sums from convolutions: other bits when asked not to" not same whole asked
+  hold "normalisations take their sums from convolutions: other bits when asked not to" differ whole asked
   LADNN_NO_STATISTICS=1 on cuda apart "${bits[@]}"
   hold "then the bits are those of gpu.sums=apart" same apart asked
   hold "what cuDNN does not have is told" grep -qE "no engine within the limits for ([0-9]+) of \1 graphs" "$work/log"

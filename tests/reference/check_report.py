@@ -3,10 +3,12 @@
 
     check_report.py RUNS DIR [--bootstrap DATASET,BACKBONE,METHOD]
 
-Reads grid/cells.csv of RUNS and the predictions; compares table2.csv (means, deviations, all cells), comparisons.csv (DeLong and
-Obuchowski by the full matrix of pairs) and, for one cell, the intervals of all figures by 2,000 resamplings of the same patients."""
+Reads grid/cells.csv of RUNS and the predictions; compares table2.csv (means, deviations, all cells, by image and by patient),
+calibration.csv, comparisons.csv (DeLong and Obuchowski by the full matrix of pairs) and, for one cell, the intervals of all figures by
+2,000 resamplings of the same patients. The threshold is the one in metrics.json."""
 import argparse
 import csv
+import json
 import os
 import sys
 import warnings
@@ -32,9 +34,9 @@ def compare(what, got, want, limit):
         print(f"{what}: {got:.17g}, recomputed {want:.17g}")
 
 
-def figures(label, score, weight=None):
+def figures(label, score, threshold, weight=None):
     """As the report names them; sample weights are resampled images."""
-    hard = (score >= 0.5).astype(int)
+    hard = (score >= threshold).astype(int)
     w = np.ones(len(label)) if weight is None else weight
     both = w[label == 1].sum() > 0 and w[label == 0].sum() > 0
     nan = float("nan")
@@ -45,6 +47,20 @@ def figures(label, score, weight=None):
             "accuracy": part(tp + neg - fp, pos + neg), "auc_hard": (part(tp, pos) + part(neg - fp, neg)) / 2,
             "auc": metrics.roc_auc_score(label, score, sample_weight=w) if both else nan,
             "average_precision": metrics.average_precision_score(label, score, sample_weight=w) if pos else nan}
+
+
+def all_figures(run, times=None):
+    """Of images and of patients, each patient drawn so often."""
+    weight = None if times is None else times[run["cluster"]]
+    out = figures(run["label"], run["score"], run["threshold"], weight)
+    out.update({"patient_" + k: v for k, v in figures(run["patient_label"], run["patient_score"], run["threshold"], times).items()})
+    out["brier"] = metrics.brier_score_loss(run["label"], run["score"], sample_weight=weight, pos_label=1)
+    return out
+
+
+def calibration_error(label, score):
+    bins = np.digitize(score, np.arange(1, 10) / 10)  # left-closed
+    return sum(abs((score - label)[bins == b].sum()) for b in range(10)) / len(label)
 
 
 def philox(counter, key):
@@ -75,14 +91,20 @@ def drawn(seed, replicate, patients):
 
 def read_run(folder):
     rows = list(csv.DictReader(open(folder + "/predictions.csv", newline="")))
+    told = json.load(open(folder + "/metrics.json"))
     names = list(dict.fromkeys(r["patient"] for r in rows))
-    return {"label": np.array([int(r["covid"]) for r in rows]), "score": np.array([float(r["p_covid"]) for r in rows]),
-            "cluster": np.array([names.index(r["patient"]) for r in rows]), "patients": len(names),
+    label, score = np.array([int(r["covid"]) for r in rows]), np.array([float(r["p_covid"]) for r in rows])
+    cluster = np.array([names.index(r["patient"]) for r in rows])
+    return {"label": label, "score": score, "cluster": cluster, "patients": len(names), "threshold": told.get("threshold", 0.5),
+            "patient_label": np.array([label[cluster == c].max() for c in range(len(names))]),
+            "patient_score": np.array([score[cluster == c].mean() for c in range(len(names))]),
             "lesion": {n: (np.array([int(r[n]) for r in rows]), np.array([float(r["p_" + n]) for r in rows])) for n in LESIONS}}
 
 
 def check_cell(name, runs, rows, lesions):
-    each = [figures(r["label"], r["score"]) for r in runs]
+    each = [all_figures(r) for r in runs]
+    for e, r in zip(each, runs):
+        e["expected_calibration_error"] = calibration_error(r["label"], r["score"])
     for k in LESIONS:
         for e, r in zip(each, runs):
             truth, score = r["lesion"][k]
@@ -114,16 +136,27 @@ def bca(values, estimate, left_out):
 
 
 def check_bootstrap(name, runs, rows):
-    names = list(figures(runs[0]["label"], runs[0]["score"]))
-    mean = lambda w: [np.mean(v) for v in zip(*[[figures(r["label"], r["score"], w)[k] for k in names] for r in runs])]  # noqa: E731
-    cluster, patients = runs[0]["cluster"], runs[0]["patients"]
-    values = np.array([mean(drawn(1, b, patients)[cluster]) for b in range(2000)])
-    left_out = np.array([mean((cluster != c).astype(float)) for c in range(patients)])
-    estimate = mean(np.ones(len(cluster)))
+    names = list(all_figures(runs[0]))
+    mean = lambda times: [np.mean(v) for v in zip(*[[f[k] for k in names] for f in (all_figures(r, times) for r in runs)])]  # noqa: E731
+    patients = runs[0]["patients"]
+    values = np.array([mean(drawn(1, b, patients)) for b in range(2000)])
+    left_out = np.array([mean((np.arange(patients) != c).astype(float)) for c in range(patients)])
+    estimate = mean(None)
     for k, figure in enumerate(names):  # figures of equal value may differ in the last bit here: round, so that ties are ties
         low, high = bca(np.round(values[:, k], 12), round(estimate[k], 12), left_out[:, k])
         compare(f"{name} {figure} low", rows[figure]["low"], low, 1e-9)
         compare(f"{name} {figure} high", rows[figure]["high"], high, 1e-9)
+
+
+def check_calibration(name, runs, bins):
+    """The bins of all seeds together, for the figure."""
+    label, score = (np.concatenate([r[k] for r in runs]) for k in ("label", "score"))
+    own = np.digitize(score, np.arange(1, 10) / 10)
+    for b in range(10):
+        at, row = own == b, bins[b]
+        compare(f"{name} bin {b} images", row["images"], at.sum(), 0)
+        for column, values in (("probability", score), ("positive", label)):
+            compare(f"{name} bin {b} {column}", row[column], values[at].mean() if at.any() else float("nan"), 1e-12)
 
 
 def main():
@@ -143,6 +176,11 @@ def main():
         table.setdefault((row["dataset"], row["backbone"], row["method"]), {})[row["figure"]] = row
     for key, rows in table.items():
         check_cell(" ".join(key), cells[key], rows, key[2] == "ladnn")
+    calibration = {}
+    for row in csv.DictReader(open(a.report + "/calibration.csv", newline="")):
+        calibration.setdefault((row["dataset"], row["backbone"], row["method"]), []).append(row)
+    for key in table:
+        check_calibration(" ".join(key), cells[key], calibration[key])
     comparisons = 0
     for row in csv.DictReader(open(a.report + "/comparisons.csv", newline="")):
         if row["figure"] == "auc":

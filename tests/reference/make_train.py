@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes loss.txt, optim.txt and metrics.txt beside this file: what PyTorch and scikit-learn make of made-up numbers.
+"""Writes loss.txt, optim.txt, metrics.txt and results.txt beside this file: what PyTorch and scikit-learn make of made-up numbers.
 
     /usr/bin/python3 tests/reference/make_train.py
 
@@ -7,11 +7,12 @@ Nothing of this project is used. Inputs of the C code that are float are exact i
 (17 digits). Made with torch 1.13 and scikit-learn 1.2.1.
 """
 import os
+from fractions import Fraction
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn import metrics
+from sklearn import calibration, metrics
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EPS32 = 2.0 ** -23
@@ -175,7 +176,76 @@ def make_metrics():
             print(figures(label, score / denominator), file=out)
 
 
+# ---- results.txt: "n denominator patients", COVID labels, scores (numerators), GGO labels, patients' numbers; then for youden and f1
+# "highest value" (the figure's maximum, the threshold; "nan nan" with one class), "ECE MCE Brier", ten bins "n probability positive", "mixed",
+# and for each patient "COVID label, GGO label, mean COVID score, mean GGO score" (a GGO score is the COVID score of the next image)
+def best_thresholds(label, score, denominator):
+    """By definition: every place between two neighbouring scores is tried, the figure of merit in whole fractions."""
+    positives, negatives = int(label.sum()), int((1 - label).sum())
+    if not positives or not negatives:
+        return [float("nan")] * 4
+    distinct = sorted(set(score), reverse=True)
+    places = [(a / denominator + b / denominator) / 2 for a, b in zip(distinct, distinct[1:])] + [distinct[-1] / denominator / 2]
+    out = []
+    for rule in ("youden", "f1"):
+        merit = []
+        for lowest in distinct:
+            tp, fp = int(label[score >= lowest].sum()), int((1 - label[score >= lowest]).sum())
+            merit.append(Fraction(tp, positives) - Fraction(fp, negatives) if rule == "youden" else Fraction(2 * tp, tp + fp + positives))
+        best = [v for v, m in zip(places, merit) if m == max(merit)]
+        out += [float(max(merit)), min(best, key=lambda v: (abs(v - 0.5), -v))]
+    fpr, tpr, _ = metrics.roc_curve(label, score, drop_intermediate=False)
+    assert abs((tpr - fpr).max() - out[0]) < 1e-12
+    assert abs(max(metrics.f1_score(label, score >= s) for s in distinct) - out[2]) < 1e-12
+    return out
+
+
+def calibration_of(label, score, denominator):
+    own = np.minimum(score * 10 // denominator, 9)  # whole numbers: an edge belongs to the bin above it
+    p = score / denominator
+    bins = [(int((own == b).sum()), p[own == b].mean() if (own == b).any() else float("nan"),
+             label[own == b].mean() if (own == b).any() else float("nan")) for b in range(10)]
+    gaps = [(n, abs(a - y)) for n, a, y in bins if n]
+    if not ((score * 10) % denominator == 0).any():  # scikit-learn gives an edge to the bin below it
+        positive, said = calibration.calibration_curve(label, p, n_bins=10, pos_label=1) if 0 < label.sum() < len(label) else ([], [])
+        for k, (y, a) in enumerate(zip(positive, said)):
+            want = [b for b in bins if b[0]][k]
+            assert abs(want[1] - a) < 1e-12 and abs(want[2] - y) < 1e-12
+    return [sum(n * g for n, g in gaps) / len(label), max(g for _, g in gaps), metrics.brier_score_loss(label, p, pos_label=1)], bins
+
+
+def make_results():
+    rng = np.random.default_rng(4)
+    with open(os.path.join(HERE, "results.txt"), "w") as out:
+        for i in range(400):
+            n = int(rng.integers(1, 25)) if i >= 3 else 250
+            denominator = (1, 2, 10, 20, 997, 1000000)[i % 6]
+            share = (0.5, 0.5, 0.2, 0.9, 0, 1)[i // 6 % 6]
+            label, ggo = (rng.random(n) < share).astype(int), rng.integers(0, 2, n)
+            score = rng.integers(0, denominator + 1, n)
+            if i % 9 == 5:
+                score[:] = score[0]
+            if i % 4 == 1:  # scores that follow the labels, in few bins
+                score = np.clip(score // 3 + label * (2 * denominator // 3), 0, denominator)
+            cluster = rng.integers(0, max(1, n // 3), n)
+            names, first = np.unique(cluster, return_index=True)
+            number = {names[k]: place for place, k in enumerate(np.argsort(first))}  # by first appearance
+            cluster = np.array([number[c] for c in cluster])
+            print(n, denominator, len(names), file=out)
+            print("".join(map(str, label)), "".join(map(str, ggo)), file=out)
+            print(*score, file=out)
+            print(*cluster, file=out)
+            print(words(best_thresholds(label, score, denominator), 17), file=out)
+            errors, bins = calibration_of(label, score, denominator)
+            print(words(errors, 17), words(bins, 17), file=out)
+            groups = [cluster == c for c in range(len(names))]
+            print(sum(0 < label[g].mean() < 1 for g in groups), file=out)
+            print(words([(label[g].max(), ggo[g].max(), (score[g] / denominator).mean(), (np.roll(score, -1)[g] / denominator).mean())
+                         for g in groups], 17), file=out)
+
+
 if __name__ == "__main__":
     make_loss()
     make_optim()
     make_metrics()
+    make_results()

@@ -1,20 +1,28 @@
-"""The seven torchvision networks with six outputs, and the formula of models/init.c that fills them; for the make_*.py here.
+"""The seven torchvision networks with six outputs (without torchvision, those of torch_networks.py), and the formula of models/init.c that fills
+them; for the make_*.py here and tests/gpu/parity.py.
 The formula is integer arithmetic with one rounding per step, so C and numpy agree bit for bit."""
 import math
 
 import numpy as np
 import torch
-import torchvision
+
+try:
+    import torchvision
+except ImportError:
+    torchvision = None  # then torch_networks.py has the networks
+import torch_networks
 
 BACKBONES = ["vgg16", "resnet18", "resnet50", "densenet121", "densenet169", "efficientnet_b0", "efficientnet_b1"]
 OUTPUTS = 6
-# Streams of the formula: p itself for parameter p, the others as tests/unit/test_models_parity.c has them.
+# Streams of the formula: p itself for parameter p, the others as tests/tools/formula_network.h has them.
 MEAN_STREAM, VAR_STREAM, PIXEL_STREAM = 10000, 20000, 30000
 PATCH = 16  # pixels that share one of a picture's coarse numbers
 
 
 def build(backbone):
     """Without dropout and stochastic depth; a last layer of six outputs."""
+    if not torchvision:
+        return torch_networks.build(backbone, OUTPUTS)
     net = getattr(torchvision.models, backbone)(weights=None, num_classes=OUTPUTS)
     for module in net.modules():
         if isinstance(module, (torch.nn.Dropout, torchvision.ops.StochasticDepth)):

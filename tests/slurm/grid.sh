@@ -12,8 +12,8 @@ mkdir data && mv shards data/d0
 "$ladnn" pack --preset covid-ct --in phantom --out data/d0d1 --name d0d1 --size 96 --set pack.split=make --set pack.seed=2 >/dev/null 2>&1 || exit 1
 
 backbones='"resnet18", "densenet121", "efficientnet_b0"'
-long=8 # epochs of the cells that are disturbed
-[ -z "$full" ] || long=40 backbones='"vgg16", "resnet18", "resnet50", "densenet121", "densenet169", "efficientnet_b0", "efficientnet_b1"'
+long=40 longest=40 end_s=300 # epochs of the cells that are disturbed: quick machines need some
+[ -z "$full" ] || longest=300 end_s=1200 backbones='"vgg16", "resnet18", "resnet50", "densenet121", "densenet169", "efficientnet_b0", "efficientnet_b1"'
 cat >grid.cfg <<EOF
 grid = {
     name = "storm";
@@ -24,8 +24,9 @@ grid = {
     seeds = [1];
     override = (
         { dataset = "d0d1"; backbone = "efficientnet_b0"; method = "baseline"; train = { covid_weight = 0.0; }; },
-        { dataset = "d0"; backbone = "resnet18"; train = { epochs = $long; }; },
-        { dataset = "d0"; backbone = "densenet121"; method = "baseline"; train = { epochs = 6; }; }
+        { dataset = "d0"; backbone = "resnet18"; method = "baseline"; train = { epochs = $longest; }; },
+        { dataset = "d0"; backbone = "resnet18"; method = "ladnn"; train = { epochs = $long; }; },
+        { dataset = "d0"; backbone = "densenet121"; method = "baseline"; train = { epochs = 16; }; }
     );
 };
 augment = { size = 32; };
@@ -51,12 +52,6 @@ check "submitted" "$ladnn" grid submit --file grid.cfg --config site.cfg --out s
 check "not a second time" grep -q "^.* 0 of $cells cells: " again.log
 array=$(cut -d' ' -f1 storm/grid/submit-0001/jobs.txt)
 
-# wait_until SECONDS command ...
-wait_until() {
-  local end=$((SECONDS + $1))
-  shift
-  until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || return 1; sleep 0.2; done
-}
 field() { sed -n "s/^ *\"$2\": *\"\{0,1\}\([^\",]*\).*/\1/p" "storm/$1/progress.json" 2>/dev/null; }
 runs() { [ "$(field "$1" state)" = running ] && [ "$(field "$1" step)" -gt "${2:-0}" ]; }
 raw_job() { squeue -h -r -o '%F %K %A' | awk -v a="$array" -v i="$(($(grep -nx "$1" storm/grid/submit-0001/tasks.txt | cut -d: -f1) - 1))" '$1 == a && $2 == i { print $3 }'; }
@@ -83,7 +78,7 @@ for times in 1 2; do
 done
 collect() { squeue -h -o %j | grep -q collect; }
 finished() { ! collect; }
-check "all ends" wait_until $((full ? 500 : 300)) finished
+check "all ends" wait_until $end_s finished
 "$ladnn" grid status --out storm >status.txt
 check "all but one are done" grep -q "$cells cells, 1 failed, $((cells - 1)) done" status.txt
 check "the failed one with its reason" grep -Eq "$bad +failed .*leaves the baseline nothing to learn" status.txt

@@ -13,15 +13,19 @@ make_grid whole --list
 check "28 cells, 5 seeds" report whole --out page
 check "all there" says '140 of 140 runs finished, 28 of 28 cells' report.log
 check "the numbers are scikit-learn's" "$python" "$tests/reference/check_report.py" whole page
-sed 's/^\(d0,resnet50,ladnn,.*,auc,98,54,0\.\)\(.\)/\11/' page/table2.csv >changed.csv
-mkdir wrong && cp page/comparisons.csv wrong/ && mv changed.csv wrong/table2.csv
-check "and a changed one would be seen" bash -c "! '$python' '$tests/reference/check_report.py' whole wrong"
+changed() { # sed expression, table
+  rm -rf wrong && mkdir wrong && cp page/*.csv wrong/ && sed "$1" "page/$2" >"wrong/$2" && ! cmp -s "page/$2" "wrong/$2" &&
+    ! "$python" "$tests/reference/check_report.py" whole wrong
+}
+check "and a changed one would be seen" changed 's/^\(d0,resnet50,ladnn,.*,auc,98,54,0\.\)\(.\)/\11/' table2.csv
+check "of patients, too" changed 's/^\(d0,resnet50,ladnn,.*,patient_accuracy,54,54,0\.\)\(.\)/\11/' table2.csv
+check "of a bin, too" changed 's/^\(d0,resnet50,ladnn,5,3,0.2,0.3,\)[0-9]*/\11/' calibration.csv
 # User time, because the machine may be busy; the smallest of three. The clock's limit is for a machine that is not.
 seconds=$(for i in 1 2 3; do ( TIMEFORMAT=%U; time OMP_NUM_THREADS=1 "$ladnn" report whole --out "page$i" 2>/dev/null ) 2>&1; done | sort -n | head -1)
 echo "report of 140 runs: $seconds s of one core"
 check "under 5 s of one core" awk "BEGIN { exit !($seconds < 5) }"
 check "the same page numbers each time" cmp page1/table2.json page2/table2.json
-for f in table2-d0 figure4-d0 figure4-d0d1 figure6-d0 training-d0 training-covid-d0d1; do
+for f in table2-d0 figure4-d0 figure4-d0d1 calibration-d0 calibration-d0d1 figure6-d0 training-d0 training-covid-d0d1; do
   check "$f alone as SVG" "$python" -c "import sys, xml.dom.minidom as m; m.parse('page/$f.svg')"
   check "$f alone as PNG" "$python" -c "from PIL import Image; i = Image.open('page/$f.png'); i.load(); assert i.size[0] > 600 and len(i.convert('L').getcolors()) > 20"
 done
@@ -31,7 +35,7 @@ check "its SVG is the file's" bash -c "grep -qF \"\$(sed -n 20p page/figure4-d0.
 check "well-formed figures in the page" "$python" -c "
 import re, xml.dom.minidom as m
 svg = re.findall(r'<svg .*?</svg>', open('page/report.html').read(), re.S)
-assert len(svg) == 10, len(svg)
+assert len(svg) == 12, len(svg)
 for s in svg: m.parseString(s)"
 check "research use" says 'class=notice>Research use only' page/report.html
 check "not synthetic" lacks 'SYNTHETIC' page/report.html
@@ -41,9 +45,14 @@ import csv
 seen = set()
 for r in csv.DictReader(open('page/table2.csv')):
     few = int(r['support_patients']) < 5
+    if r['figure'] == 'expected_calibration_error': # never
+        assert r['mean'] and not r['low'] and not r['high']
+        continue
     assert not (few and r['low']) and (few or r['low'] or not r['mean']), r
     seen.add((few, bool(r['mean']), bool(r['low'])))
 assert (True, True, False) in seen and (False, True, True) in seen, seen"
+check "0.5, as in the paper" says 'Positive means a probability of at least 0.5, as in the paper\.' page/report.html
+check "patients, by the table" says '<td class=num>0.5</td><td class=num>96 \(54\)</td><td class=num>8[0-9.]* &plusmn; [0-9.]*<small>\[' page/report.html
 check "the paper's numbers" says '<td class=p>84.7</td>' page/report.html
 check "no figure 3 without the data, and that is said" says 'Figure 3 are without d0: /nowhere/d0' page/report.html
 check "JSON" "$python" -c "
@@ -62,6 +71,68 @@ check "the same cells" cmp small.page/table2.csv nolist.page/table2.csv
 check "another bootstrap, other intervals" bash -c "'$ladnn' report small --out seed.page --seed 2 && ! cmp -s small.page/table2.csv seed.page/table2.csv"
 check "without PNG" report small --out nopng.page --png false
 check "none written" bash -c '! ls nopng.page/*.png && ls nopng.page/*.svg'
+
+# ---- judged otherwise than at 0.5 ----
+make_grid rule --list --seeds 2 --backbones vgg16 --datasets d0 --threshold youden --flip
+check "a threshold chosen on validation" report rule --out rule.page
+check "its figures" "$python" "$tests/reference/check_report.py" rule rule.page --bootstrap d0,vgg16,baseline
+check "agree with metrics.json" lacks 'not what its predictions give' rule.page/report.html
+words='Positive means a probability, the mean of the picture.s and its mirror image.s, of at least the threshold that gave [^<]*sensitivity \+ specificity \(Youden\) on the validation split\.'
+check "the paper's are not" says "</b> The paper's numbers are at 0.5" rule.page/report.html
+check "said in the caption and in the method" test "$(grep -oE "$words" rule.page/report.html | wc -l)" -eq 2
+check "from the lowest to the highest seed" says '<td class=num>0.410 to 0.420<small>Youden, with mirror images</small>' rule.page/report.html
+check "each run's in runs.csv" "$python" -c "
+import csv
+rows = list(csv.DictReader(open('rule.page/runs.csv')))
+assert [(r['threshold'], r['threshold_rule'], r['flip'], r['patients']) for r in rows] == [(t, 'youden', '1', '96') for t in ('0.41', '0.42')] * 2, rows"
+check "the rule in table2.csv" says '^d0,vgg16,ladnn,2,203,96,sensitivity,.*,youden,1$' rule.page/table2.csv
+make_grid fixed --list --seeds 2 --backbones vgg16 --datasets d0
+check "at 0.5" report fixed --out fixed.page
+check "is something else" bash -c "! cmp -s <(grep ,sensitivity, rule.page/table2.csv | cut -d, -f1-13) <(grep ,sensitivity, fixed.page/table2.csv | cut -d, -f1-13)"
+check "with the same areas" cmp <(grep ,auc, rule.page/table2.csv | cut -d, -f1-15) <(grep ,auc, fixed.page/table2.csv | cut -d, -f1-15)
+make_grid old --list --seeds 2 --backbones vgg16 --datasets d0 --old
+check "runs of before there was a choice" report old --out old.page
+check "are at 0.5" cmp fixed.page/table2.csv old.page/table2.csv
+check "and no reason to warn" lacks 'not what its predictions give|refused:' old.page/report.html
+make_grid mixed --seeds 2 --backbones vgg16,resnet18 --datasets d0
+rm -r mixed/d0-vgg16-ladnn-s? && make_grid other --seeds 2 --backbones vgg16 --datasets d0 --threshold 0.4 && mv other/d0-vgg16-ladnn-s? mixed/
+check "cells judged differently" report mixed --out mixed.page
+check "are not compared" says 'not compared: not judged alike: positive means a probability of at least 0.5, as in the paper for the baseline, a probability of at least 0.4 for LA-DNN' mixed.page/report.html
+check "and named" says 'at least 0.5, as in the paper \(d0 VGG-16 baseline, d0 ResNet-18 baseline, d0 ResNet-18 LA-DNN\); a probability of at least 0.4 \(d0 VGG-16 LA-DNN\)\.' mixed.page/report.html
+
+# ---- judged otherwise than the settings say ----
+make_grid judged --list --seeds 3 --backbones vgg16,resnet18,resnet50 --datasets d0 --threshold youden
+run() { echo "judged/d0-$1"; }
+sed -i 's/"threshold": 0.41/"threshold": 1.5/' "$(run vgg16-baseline-s1)/metrics.json"
+sed -i 's/"threshold": 0.42/"threshold": null/' "$(run vgg16-baseline-s2)/metrics.json"
+sed -i 's/"threshold_rule": "youden"/"threshold_rule": "f1"/' "$(run vgg16-baseline-s3)/metrics.json"
+sed -i 's/^test.threshold = .*/test.threshold = 0.41/' "$(run vgg16-ladnn-s1)/identity.txt"
+sed -i 's/"flip": false/"flip": true/' "$(run vgg16-ladnn-s2)/metrics.json"
+sed -i 's/^test.threshold = .*/test.threshold = high/' "$(run vgg16-ladnn-s3)/identity.txt"
+sed -i 's/^test.threshold = .*/test.threshold = 0.4/' "$(run resnet18-baseline-s1)/identity.txt"
+sed -i 's/"threshold_rule": "youden"/"threshold_rule": "fixed"/' "$(run resnet18-baseline-s1)/metrics.json"
+sed -i '/^test.threshold/d' "$(run resnet18-baseline-s2)/identity.txt"
+sed -i 's/"threshold": 0.41, "threshold_rule": "youden", //' "$(run resnet18-ladnn-s1)/metrics.json"
+sed -i 's/^test.threshold = .*/test.threshold = f1/' "$(run resnet50-baseline-s2)/identity.txt"
+sed -i 's/"threshold_rule": "youden"/"threshold_rule": "f1"/' "$(run resnet50-baseline-s2)/metrics.json"
+sed -i 's/"mixed": 0/"mixed": 3/' "$(run resnet50-ladnn-s1)/metrics.json"
+sed -i 's/"brier": 0/"brier": 1/' "$(run resnet50-ladnn-s2)/metrics.json"
+sed -i 's/"threshold": 0.43/"threshold": 0.6/' "$(run resnet50-ladnn-s3)/metrics.json"
+check "is still reported" report judged --out judged.page
+judged_says() { check "$1" says "$2" judged.page/report.html; }
+judged_says "above 1" 'refused: judged/d0-vgg16-baseline-s1/metrics.json: the threshold 1.5 is not above 0 and at most 1'
+judged_says "no number" 'refused: judged/d0-vgg16-baseline-s2/metrics.json: the threshold nan is not above 0'
+judged_says "another rule" "refused: d0-vgg16-baseline-s3: metrics.json has a threshold by the rule 'f1', by its settings \(test.threshold\) it is 'youden'"
+judged_says "a rule where a number was asked for" "refused: d0-vgg16-ladnn-s1: metrics.json has a threshold by the rule 'youden', by its settings \(test.threshold\) it is 'fixed'"
+judged_says "with mirror images" 'refused: d0-vgg16-ladnn-s2: metrics.json was made with mirror images, against its settings'
+judged_says "no such rule" "refused: judged/d0-vgg16-ladnn-s3/identity.txt: test.threshold: 'high' is no threshold"
+judged_says "another number" 'refused: d0-resnet18-baseline-s1: metrics.json was made at the threshold 0.41, by its settings \(test.threshold\) it is 0.4<'
+judged_says "a rule where nothing was asked for" "refused: d0-resnet18-baseline-s2: metrics.json has a threshold by the rule 'youden', by its settings \(test.threshold\) it is 'fixed'"
+judged_says "an old result of a new run" "refused: d0-resnet18-ladnn-s1: metrics.json has a threshold by the rule 'fixed', by its settings \(test.threshold\) it is 'youden'"
+judged_says "two rules in a cell" "refused: d0-resnet50-baseline-s1 and d0-resnet50-baseline-s2 differ in more than the seed: 'test.threshold = youden', 'test.threshold = f1'"
+judged_says "other patients" 'd0-resnet50-ladnn-s1: metrics.json is not what its predictions give; they are used: patients mixed 3 \(they give 0\)'
+judged_says "another Brier score" 'd0-resnet50-ladnn-s2: metrics.json is not what its predictions give; they are used: calibration brier 1.[0-9]* \(they give 0.[0-9]*\)'
+judged_says "another threshold of the same rule, by what it gives" 'd0-resnet50-ladnn-s3: metrics.json is not what its predictions give; they are used: tp [0-9]* \(they give [0-9]*\), .*patients tp'
 
 # ---- what is missing ----
 make_grid holes --list --seeds 2 --backbones vgg16,resnet18,resnet50 --datasets d0
@@ -150,6 +221,12 @@ for r in rows:
     want = (t['covid'], t['covid_patients']) if r['class'] == 'covid' else (t['images'] - t['covid'], t['patients'] - t['covid_patients'])
     assert (int(r['images']), int(r['patients'])) == want, r\""
 check "no warning" lacks 'class=warn' real.page/report.html
+check "empty bins are without a mark" "$python" -c "
+import csv
+bins = [int(r['images']) for r in csv.DictReader(open('real.page/calibration.csv')) if r['method'] == 'ladnn']
+marks = open('real.page/calibration-phantom.svg').read().count('h0')
+assert len(bins) == 10 and 0 in bins and marks == sum(n > 0 for n in bins) + 1, (bins, marks)" # one is the key's
+check "their numbers are scikit-learn's" "$python" "$tests/reference/check_metrics.py" runs/deep/baseline runs/deep/ladnn
 mv shards moved
 check "the data are gone" report runs --out gone.page
 check "which is said" says 'not counted: .*shards: cannot open' gone.page/report.html

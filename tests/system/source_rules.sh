@@ -30,7 +30,7 @@ forbid "models includes base, ops, models" models '#include "(io|dist|train|jobs
 forbid "train does not include jobs" train '#include "jobs/'
 forbid "jobs includes base and the rooms' commands" jobs '#include "(ops|dist|models)/'
 forbid "jobs sees the rooms' commands; grid and report also what planning and reading runs needs" jobs '#include "(io|train)/' \
-  '"(io|train)/commands\.h"|^jobs/(grid|report)/.*"(io/(csv|labels)|io/shard/(shard|dataset_summary)|train/(metrics|patients|calibration|identity|progress))\.h"'
+  '"(io|train)/commands\.h"|^jobs/(grid|report)/.*"(io/(csv|labels)|io/shard/(shard|dataset_summary)|train/(results|patients|identity|progress))\.h"'
 forbid "cairo belongs to jobs/report/plot_png.c" "base io ops dist models train jobs" 'cairo\.h' '^jobs/report/plot_png\.c'
 forbid "ops/ref does not know ops/cpu" ops/ref '#include "ops/cpu/'
 forbid "who runs is known in ops.c alone" "models train" 'ops/(cpu|ref|cuda)/|ops_(cpu|ref|cuda)\b'

@@ -21,7 +21,7 @@ done
 # The figures are what scikit-learn makes of the predictions.
 if /usr/bin/python3 -c 'import sklearn' 2>/dev/null; then
   check "scikit-learn agrees" /usr/bin/python3 "$tests/reference/check_metrics.py" straight
-  sed 's/"tp": [0-9]*/"tp": 999/' straight/metrics.json >wrong.json && mkdir wrong && cp straight/predictions.csv wrong/ && mv wrong.json wrong/metrics.json
+  sed 's/"tp": [0-9]*/"tp": 999/' straight/metrics.json >wrong.json && mkdir wrong && cp straight/predictions.csv straight/identity.txt wrong/ && mv wrong.json wrong/metrics.json
   check "and would say so" bash -c "! /usr/bin/python3 '$tests/reference/check_metrics.py' wrong"
 else
   echo "not tested here: scikit-learn is missing"

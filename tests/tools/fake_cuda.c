@@ -1,4 +1,4 @@
-/* fake_cuda.c - see fake_cuda.h. Memory, streams, events, graphs; cuDNN's and cuBLASLt's part is in fake_cuda_math.c. */
+/* fake_cuda.c - see fake_cuda.h. Memory, streams, events, graphs; cuDNN's part is in fake_cuda_math.c, cuBLASLt's in fake_matmul.c. */
 #include "tests/tools/fake_cuda.h"
 
 #include <sched.h>
@@ -282,7 +282,7 @@ static cudaError_t exec_destroy(cudaGraphExec_t e)
 void fake_cuda_install(void)
 {
     struct error err = {0};
-    fake_cuda = (struct fake_cuda){.driver = 13000, .cards = 1, .major = 9, .room = (size_t)4 << 30};
+    fake_cuda = (struct fake_cuda){.driver = 13000, .cards = 1, .major = 9, .room = (size_t)4 << 30, .matmul_version = 130000};
     CHECK(cuda_load_dnn(&err) == 0, "%s", err.message); /* for the graphs */
     const struct cuda_calls before = cuda;
     cuda = (struct cuda_calls){

@@ -23,6 +23,8 @@ struct fake_cuda {
     _Atomic long served, compiled, unserved;
     bool guarded;              /* set before the first allocation: only what runs on the card may touch its memory */
     long hang_at;              /* the launch of a graph after which the card does nothing more; 0: none */
+    bool other_ways;           /* cuBLASLt's heuristics choose ways that sum otherwise */
+    size_t matmul_version;     /* of cuBLASLt */
     long bad_gradient;         /* this weight gradient, counted from the start, has an infinite element; 0: none */
     bool rough;                /* sums of convolutions are off by 1e-4 of themselves: the comparison must see it */
     bool wrong;                /* convolutions are a little off: the comparison must see it */

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Writes a made-up grid of finished run folders, as `ladnn grid` and `ladnn train` leave them: predictions with a known AUC, no network.
 
-    make_grid.py OUT [--seeds 5] [--backbones vgg16,resnet18] [--datasets d0,d0d1] [--list]
+    make_grid.py OUT [--seeds 5] [--backbones vgg16,resnet18] [--datasets d0,d0d1] [--list] [--threshold 0.4|youden|f1] [--flip] [--old]
 
---list writes grid/cells.csv, too. Test set: 203 images of 96 patients (d0), 308 of 146 (d0d1). The same numbers at each call."""
+--list writes grid/cells.csv, too. --threshold and --flip are those of the settings; a rule's value is made up, 0.4 and a hundredth for each
+seed. --old leaves out what metrics.json did not say before there were thresholds. Test set: 203 images of 96 patients (d0), 308 of 146 (d0d1). The same numbers at each call."""
 import argparse
 import csv
 import hashlib
@@ -66,8 +67,8 @@ def auc_of(label, score):
     return sum((a > b) + 0.5 * (a == b) for a in pos for b in neg) / (len(pos) * len(neg))
 
 
-def metrics(rows, p):
-    label, hard = [r[2] for r in rows], [int(q[0] >= 0.5) for q in p]
+def metrics(rows, p, threshold):
+    label, hard = [r[2] for r in rows], [int(q[0] >= threshold) for q in p]
     tp = sum(y and h for y, h in zip(label, hard))
     fp = sum((not y) and h for y, h in zip(label, hard))
     fn, tn = sum(label) - tp, len(label) - sum(label) - fp
@@ -80,13 +81,38 @@ def metrics(rows, p):
     return m
 
 
-def write_run(folder, dataset, backbone, method, seed, auc, rows, epochs=15):
+def by_patient(rows, p):
+    """Rows and probabilities of patients: any label, mean probability."""
+    own = {}
+    for row, q in zip(rows, p):
+        own.setdefault(row[1], []).append((row, q))
+    pooled = [["", name] + [max(row[k] for row, _ in images) for k in range(2, 8)] for name, images in own.items()]
+    means = [[sum(q[k] for _, q in images) / len(images) for k in range(6)] for images in own.values()]
+    mixed = sum(len({row[2] for row, _ in images}) == 2 for images in own.values())
+    return pooled, means, mixed
+
+
+def calibration(rows, p):
+    bins = [[(q[0], row[2]) for row, q in zip(rows, p) if min(int(q[0] * 10), 9) == b] for b in range(10)]
+    mean = lambda v: sum(v) / len(v) if v else None
+    means = [(mean([a for a, _ in b]), mean([y for _, y in b])) for b in bins]
+    return {"expected_error": sum(len(b) * abs(x - y) for b, (x, y) in zip(bins, means) if b) / len(rows),
+            "largest_error": max(abs(x - y) for b, (x, y) in zip(bins, means) if b),
+            "brier": mean([(q[0] - row[2]) ** 2 for row, q in zip(rows, p)]),
+            "bins": [{"n": len(b), "probability": x, "positive": y} for b, (x, y) in zip(bins, means)]}
+
+
+def write_run(folder, dataset, backbone, method, seed, auc, rows, judging, epochs=15):
     rng = random.Random(f"{dataset} {backbone} {method} {seed}")
     os.makedirs(folder)
     data_hash = hashlib.sha256(("data " + dataset).encode()).hexdigest()
     program = hashlib.sha256(b"program").hexdigest()
     identity = {"model.backbone": backbone, "model.method": method, "train.batch": 32, "train.seed": seed, "train.loss": "bce",
                 "optim.lr": "5.0000000000000002e-05", "augment.size": 224}
+    if judging.flip:
+        identity["test.flip"] = "true"
+    if judging.threshold != "0.5":
+        identity["test.threshold"] = judging.threshold
     with open(folder + "/identity.txt", "w") as f:
         f.writelines(f"{k} = {v}\n" for k, v in identity.items())
         f.write(f"data sha256 = {data_hash}\n")
@@ -113,8 +139,15 @@ def write_run(folder, dataset, backbone, method, seed, auc, rows, epochs=15):
             out.writerow(row + ["%.17g" % v for v in q] + [0])
     head = {"notice": "research use only, not for diagnosis", "dataset": dataset, "backbone": backbone, "method": method, "seed": seed,
             "epochs": epochs, "best_epoch": best, "votes": 0}
+    rule = judging.threshold if judging.threshold in ("youden", "f1") else "fixed"
+    threshold = (40 + seed) / 100 if rule != "fixed" else float(judging.threshold)
+    result = {**head, **metrics(rows, p, threshold)}
+    if not judging.old:
+        pooled, means, mixed = by_patient(rows, p)
+        result.update(flip=judging.flip, threshold=threshold, threshold_rule=rule, calibration=calibration(rows, p),
+                      patients={"mixed": mixed, **metrics(pooled, means, threshold)})
     with open(folder + "/metrics.json", "w") as f:
-        json.dump({**head, **metrics(rows, p)}, f)
+        json.dump(result, f)
 
 
 def main():
@@ -124,6 +157,9 @@ def main():
     a.add_argument("--backbones", default=BACKBONES)
     a.add_argument("--datasets", default="d0,d0d1")
     a.add_argument("--list", action="store_true")
+    a.add_argument("--threshold", default="0.5")
+    a.add_argument("--flip", action="store_true")
+    a.add_argument("--old", action="store_true")
     a = a.parse_args()
     cells = []
     for dataset in a.datasets.split(","):
@@ -133,7 +169,7 @@ def main():
                 for seed in range(1, a.seeds + 1):
                     name = f"{dataset}-{backbone}-{method}-s{seed}"
                     auc = 0.83 + 0.01 * b + (0.05 if method == "ladnn" else 0) + (0.02 if dataset == "d0d1" else 0)
-                    write_run(os.path.join(a.out, name), dataset, backbone, method, seed, auc, rows)
+                    write_run(os.path.join(a.out, name), dataset, backbone, method, seed, auc, rows, a)
                     cells.append([len(cells), name, name, dataset, backbone, method, seed, ""])
     if a.list:
         os.makedirs(a.out + "/grid")

@@ -57,7 +57,7 @@ static void intervals(struct hits *h, int number)
     double *value = NEW_ARRAY(double, COVERED * REPLICATES), *left_out = NEW_ARRAY(double, COVERED * PATIENTS), *copy = NEW_ARRAY(double, REPLICATES);
     int weight[IMAGES_MAX], count[PATIENTS];
     draw(s, number);
-    ranking_make(&r, s->score, s->label, s->n);
+    ranking_make(&r, s->score, s->label, s->n, 0.5);
     ranking_figures(estimate, &r, NULL);
     for (int b = 0; b < REPLICATES; b++) {
         bootstrap_weights(weight, count, (uint64_t)number, b, s->cluster, s->n, PATIENTS);

@@ -49,7 +49,7 @@ static void compare_figures(FILE *f, int n, double denominator, int set)
     EXPECT(fscanf(f, "%512s", labels) == 1, "set %d: labels", set);
     for (int i = 0; i < n; i++) label[i] = labels[i] == '1', three[i] = 3, score[i] = number(f) / denominator;
     for (int i = 0; i < 4; i++) number(f);
-    ranking_make(&r, score, label, n);
+    ranking_make(&r, score, label, n, 0.5);
     ranking_figures(plain, &r, NULL);
     ranking_figures(thrice, &r, three);
     metrics_binary(&m, score, label, n, 0.5);
@@ -89,8 +89,8 @@ static void test_weights(void)
             weight[i] = (int)random_below(&random, 4);
             for (int k = 0; k < weight[i]; k++) many[copies] = score[i], many_label[copies++] = label[i];
         }
-        ranking_make(&r, score, label, N);
-        ranking_make(&all, many, many_label, copies);
+        ranking_make(&r, score, label, N, 0.5);
+        ranking_make(&all, many, many_label, copies, 0.5);
         ranking_figures(a, &r, weight);
         ranking_figures(b, &all, NULL);
         for (int k = 0; k < FIGURE_COUNT; k++) expect_same(a[k], b[k], 1e-14, figure_names[k], set);
@@ -208,7 +208,7 @@ static void compare_curve(FILE *f, int set)
     EXPECT(fscanf(f, "%d %d %lf", &n, &points, &denominator) == 3 && points == POINTS && n <= ROOM, "set %d", set);
     for (int i = 0; i < n; i++) label[i] = (uint8_t)number(f);
     for (int i = 0; i < n; i++) score[i] = number(f) / denominator;
-    ranking_make(&r, score, label, n);
+    ranking_make(&r, score, label, n, 0.5);
     ranking_curves(roc, precision, POINTS, &r, NULL);
     for (int g = 0; g < POINTS; g++) expect_same(roc[g], number(f), 1e-12, "ROC", set);
     for (int g = 0; g < POINTS; g++) expect_same(precision[g], number(f), 1e-12, "precision", set);
