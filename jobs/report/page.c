@@ -51,8 +51,8 @@ static void add_summary(struct text *t, const struct report *r)
     }
     for (int i = 0; i < r->study.cells; i++) cells += cell_usable(&r->study.cell[i]);
     text_add(t, "<p>%d of %d cells of the table have figures, from %d finished runs", cells, r->study.cells, finished);
-    if (missing) text_add(t, "; <b>%d runs are missing</b>", missing);
-    if (refused) text_add(t, "; <b>%d results were refused</b>", refused);
+    if (missing) text_add(t, "; <b>%d run%s missing</b>", missing, missing == 1 ? " is" : "s are");
+    if (refused) text_add(t, "; <b>%d result%s refused</b>", refused, refused == 1 ? " was" : "s were");
     text_add(t, "%s.</p>\n", missing || refused ? " (<a href=\"#missing\">reasons</a>)" : "");
 }
 
