@@ -54,6 +54,7 @@ for page in negative few; do check "no nan: $page" lacks '>[^<]*\bnan\b[^<]*<' <
 check "no AUC" says '>AUC n/a<' negative.page/figure4-d0.svg
 check "nor in the provenance" says '<td>n/a</td><td class=num>2026' negative.page/report.html
 check "no interval" says '>AUC [01]\.[0-9]{3}, no interval<' few.page/figure4-d0.svg
+check "no test of so few" says '<td>n/a</td><td>n/a</td><td>n/a</td><td>n/a</td></tr>' few.page/report.html
 check "Table 2 as a picture has every mean" "$python" - few.page <<'EOF'
 import csv, re, sys
 want = [r for r in csv.DictReader(open(sys.argv[1] + "/table2.csv")) if r["figure"] in ("sensitivity", "auc", "f1", "accuracy") and r["mean"]]
