@@ -16,8 +16,11 @@ static int read_member(struct settings *s, const char *key, const struct config_
     int row = row_of_command(s, key, origin, err);
     if (row < 0) return -1;
     enum setting_type type = settings_table[row].type;
-    if (member->type != type_of_row[type] && !(type == SETTING_FLOAT && member->type == CONFIG_INT))
-        return error_set(err, "%s: %s must be %s", origin, key, config_type_word(type_of_row[type]));
+    if (member->type != type_of_row[type] && !(type == SETTING_FLOAT && member->type == CONFIG_INT)) {
+        error_set(err, "%s: %s must be %s", origin, key, config_type_word(type_of_row[type]));
+        bool number = member->type == CONFIG_INT || member->type == CONFIG_FLOAT;
+        return number && type == SETTING_STRING ? error_hint(err, "in quotes: %s = \"%s\";", member->name, member->text) : -1;
+    }
     return settings_store(s, row, member->text, origin, err);
 }
 

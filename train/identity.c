@@ -84,10 +84,11 @@ int run_identity(const struct settings *s, struct text *out, struct error *err)
 /* ---- what a folder holds ---- */
 static int refuse_other(struct error *err, const char *folder, const char *kept, const char *now)
 {
+    bool trains = strcmp(now, "ladnn eval\n") != 0;
     text_first_difference(&kept, &now);
     error_set(err, "%s: holds another run: '%.*s' there, '%.*s' asked now", folder, (int)strcspn(kept, "\n"), kept,
               (int)strcspn(now, "\n"), now);
-    return error_hint(err, "choose another --out, or --overwrite to begin anew");
+    return error_hint(err, "choose another --out%s", trains ? ", or --overwrite to begin anew" : "");
 }
 
 int run_identity_compare(const char *folder, const char *identity, bool *there, struct error *err)

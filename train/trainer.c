@@ -17,6 +17,17 @@
 #include "models/init.h"
 #include "train/identity.h"
 
+/* A rule needs both classes: said before the epochs, not after them. */
+static int judge_validation(const struct trainer *t, struct error *err)
+{
+    int64_t n = dataset_count(t->data, SPLIT_VAL), positives = 0;
+    for (int64_t i = 0; i < n; i++) positives += dataset_item(t->data, SPLIT_VAL, i)->covid;
+    if (t->c.threshold.rule == THRESHOLD_FIXED || (positives && positives < n)) return 0;
+    error_set(err, "%s: no threshold can be chosen by %s: the validation images are all of one class", t->c.data,
+              threshold_rule_names[t->c.threshold.rule]);
+    return error_hint(err, "give test.threshold as a number");
+}
+
 static int open_data(struct trainer *t, struct error *err)
 {
     t->data = dataset_open(t->c.data, err);
@@ -26,6 +37,7 @@ static int open_data(struct trainer *t, struct error *err)
             error_set(err, "%s: no %s images", t->c.data, split_names[s]);
             return error_hint(err, "ladnn inspect %s shows what is there", t->c.data);
         }
+    if (judge_validation(t, err)) return -1;
     t->train_count = dataset_count(t->data, SPLIT_TRAIN);
     t->order = NEW_ARRAY(int64_t, t->train_count);
     t->batches = (int)((t->train_count + t->c.batch - 1) / t->c.batch);

@@ -151,7 +151,8 @@ static int try_all(const struct picture_source *s, struct error *err)
 {
     for (int64_t i = 0; i < s->count; i++) {
         struct image image;
-        if (pictures_read(s, i, &image, err)) return error_hint(err, "take it out of the folder, or mend it: nothing is left out silently");
+        if (pictures_read(s, i, &image, err))
+            return s->count > 1 ? error_hint(err, "take it out of the folder, or mend it: nothing is left out silently") : -1;
         image_free(&image);
     }
     return 0;

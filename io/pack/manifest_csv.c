@@ -15,6 +15,7 @@ struct job {
     const char *path, *images;
     int column[COLUMNS]; /* place in a row, or -1 */
     struct text missing;
+    char *folder;        /* the one that was last asked whether it is marked SYNTHETIC, or NULL */
     struct error *err;
 };
 
@@ -128,6 +129,19 @@ static char *find_file(const struct job *job, const char *file)
     return name;
 }
 
+/* A phantom's pictures stay synthetic wherever the CSV lies that names them. Rows of one folder mostly follow each other. */
+static void look_for_mark(struct job *job, const char *name)
+{
+    char *raw = text_name_decode(name), *path = *raw == '/' ? mem_string(raw) : path_join(job->images, raw);
+    char *folder = mem_format("%.*s", (int)(path_base(path) - path), path);
+    bool new = !job->folder || strcmp(folder, job->folder);
+    if (!job->m->synthetic && new) job->m->synthetic = manifest_is_synthetic(folder);
+    mem_free(job->folder);
+    job->folder = folder;
+    mem_free(path);
+    mem_free(raw);
+}
+
 static int read_row(struct job *job, const struct csv_row *row, int fields)
 {
     if (row->count != fields)
@@ -144,6 +158,7 @@ static int read_row(struct job *job, const struct csv_row *row, int fields)
         return 0;
     }
     job->m->matched++;
+    look_for_mark(job, name);
     struct manifest_row *to = manifest_add(job->m);
     *to = labels;
     to->file = name;
@@ -244,6 +259,7 @@ int manifest_read_csv(struct manifest *m, const char *path, const char *images, 
     csv_free(&csv); /* before the report needs memory */
     if (!status) write_report(&job, latin1);
     text_free(&job.missing);
+    mem_free(job.folder);
     if (status) manifest_free(m);
     return status;
 }

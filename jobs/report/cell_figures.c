@@ -129,6 +129,11 @@ static int count_patients(const struct predictions *p, int k, int wanted)
     return count;
 }
 
+bool cell_has_few_patients(const struct study_cell *c)
+{
+    return c->patients[0] < INTERVAL_PATIENTS_MIN || count_patients(&c->run[0]->predictions, 0, 0) < INTERVAL_PATIENTS_MIN;
+}
+
 static void take_back(struct quantity *from, const struct quantity *end)
 {
     for (; from < end; from++) from->interval.low = from->interval.high = NAN;

@@ -1,7 +1,9 @@
 /* cmd_report.c - `ladnn report RUNS --out DIR`: reads runs, works out the statistics, draws, writes tables, figures and the page.
  * The page is written last: it stands for "whole". */
 #include <ctype.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -13,11 +15,40 @@
 
 static const double PNG_SCALE = 2; /* pixels per CSS pixel: 192 dpi */
 
+/* What an earlier report left must not stand beside this one as if it belonged to it. */
+static int remove_old(const char *path, struct error *err)
+{
+    return !unlink(path) || errno == ENOENT ? 0 : error_set(err, "%s: cannot be removed: %s", path, strerror(errno));
+}
+
 /* Letters, digits, . _ -; others become _. */
 static void make_file_name(char *name)
 {
     for (char *c = name; *c; c++)
         if (!isalnum((unsigned char)*c) && !strchr("._-", *c)) *c = '_';
+}
+
+static bool has_picture(const struct report *r, const char *name)
+{
+    for (int i = 0; i < r->pictures; i++)
+        if (!strcmp(r->picture[i].name, name)) return true;
+    return false;
+}
+
+/* "figure4-d0"; a number follows when another data set's picture has that name ("d+0" and "d_0") (mem_free). */
+static char *free_file_name(const struct report *r, const char *kind, const char *dataset)
+{
+    char *name = mem_format("%s-%s", kind, dataset);
+    make_file_name(name);
+    for (int k = 2; has_picture(r, name); k++) {
+        mem_free(name);
+        name = mem_format("%s-%s", kind, dataset);
+        make_file_name(name);
+        char *numbered = mem_format("%s-%d", name, k);
+        mem_free(name);
+        name = numbered;
+    }
+    return name;
 }
 
 static bool is_synthetic(const struct report *r, const char *dataset)
@@ -29,8 +60,7 @@ static bool is_synthetic(const struct report *r, const char *dataset)
 
 void report_add_picture(struct report *r, const char *kind, const char *dataset, const char *heading, const char *caption, struct plot *plot)
 {
-    char *name = mem_format("%s-%s", kind, dataset);
-    make_file_name(name);
+    char *name = free_file_name(r, kind, dataset);
     const char *foot = is_synthetic(r, dataset) ? "SYNTHETIC data; research use only" : "research use only";
     plot_text(plot, plot_width(plot) - 4, plot_height(plot) - 4, foot, 9, PLOT_END, PLOT_GREY, false, false);
     r->picture = mem_grow(r->picture, (size_t)r->pictures * sizeof *r->picture, ((size_t)r->pictures + 1) * sizeof *r->picture);
@@ -43,7 +73,7 @@ static int write_picture(const struct picture *p, const char *out, bool png, str
     char *name = mem_format("%s/%s.svg", out, p->name), *png_name = mem_format("%s/%s.png", out, p->name);
     plot_svg(p->plot, &svg, true);
     int rc = file_write_atomic(name, svg.data, svg.length, err);
-    if (!rc && png) rc = plot_write_png(p->plot, png_name, PNG_SCALE, err);
+    if (!rc) rc = png ? plot_write_png(p->plot, png_name, PNG_SCALE, err) : remove_old(png_name, err);
     text_free(&svg);
     mem_free(name);
     mem_free(png_name);
@@ -63,10 +93,11 @@ static void draw(struct report *r)
 static int write_all(const struct report *r, const char *out, bool png, struct error *err)
 {
     struct text html = {0};
+    char *page = path_join(out, "report.html");
     int rc = folder_create(out, err);
+    if (!rc) rc = remove_old(page, err);
     if (!rc) rc = tables_write(r, out, err);
     for (int i = 0; !rc && i < r->pictures; i++) rc = write_picture(&r->picture[i], out, png, err);
-    char *page = path_join(out, "report.html");
     page_write(&html, r);
     if (!rc) rc = file_write_atomic(page, html.data, html.length, err);
     text_free(&html);
@@ -100,6 +131,15 @@ static void close_report(struct report *r)
     notes_free(&r->notes);
 }
 
+/* A result that is there and cannot be used is no hole of the grid: it is said before anything else. */
+static void note_refused(struct report *r)
+{
+    for (int i = 0; i < r->runs.count; i++) {
+        const struct run *run = &r->runs.run[i];
+        if (run->reason && !run->missing) notes_add(&r->notes, "The result of %s is refused: %s.", run->name, run->reason);
+    }
+}
+
 /* A report of nothing would look like a result. */
 static int check_finished(const struct report *r, struct error *err)
 {
@@ -122,6 +162,7 @@ static int run(struct settings *s, struct error *err)
     if (!rc) rc = check_finished(&r, err);
     if (!rc) {
         for (int i = 0; i < r.runs.count; i++) r.synthetic = r.synthetic || r.runs.run[i].predictions.synthetic;
+        note_refused(&r);
         study_make(&r.study, &r.runs, r.seed, &r.notes);
         data_find(&r.data, &r.study, &r.runs, settings_string(s, "report.data"));
         draw(&r);

@@ -50,7 +50,10 @@ static void difference_of(struct comparison *m, int q)
     u->mean = b->quantity[q].mean - a->quantity[q].mean;
     u->deviation = same_seeds(a, b) ? deviation_of(pair, a->runs) : NAN;
     u->interval = interval_from(replicate, u->mean, left_out, clusters);
-    if (isnan(a->quantity[q].interval.low)) u->interval = a->quantity[q].interval; /* too few patients, or undefined */
+    for (int side = 0; side < 2; side++) { /* too few patients, undefined, or always the same: what one side lacks the difference lacks */
+        const struct interval *own = &(side ? b : a)->quantity[q].interval;
+        if (isnan(own->low)) u->interval = *own;
+    }
     mem_free(replicate);
     mem_free(left_out);
     mem_free(pair);
@@ -77,6 +80,6 @@ void comparison_work_out(struct comparison *m)
         m->refused = mem_string("not tested on the same images with the same labels");
     else m->refused = judged_differently(a->run[0], b->run[0]);
     if (m->refused) return;
-    contrast_areas(m);
+    if (!cell_has_few_patients(a)) contrast_areas(m); /* whose variance rests on as few as an interval would */
     for (int q = 0; q < QUANTITY_COUNT; q++) difference_of(m, q);
 }

@@ -72,7 +72,9 @@ static void draw_legend(const struct axes *a, int row, const struct study_cell *
     plot_rectangle(a->plot, x - 4, y - 12, 152, 29, PLOT_WHITE, 0.85, (struct plot_pen){0});
     plot_line(a->plot, x, y - 4, x + 24, y - 4, compared_pens[row]);
     plot_text(a->plot, x + 29, y, method_title(c->method), 11, PLOT_START, PLOT_BLACK, true, false);
-    snprintf(words, sizeof words, "%s %.3f [%.3f, %.3f]", figure == FIGURE_AUC ? "AUC" : "AP", q->mean, q->interval.low, q->interval.high);
+    int n = snprintf(words, sizeof words, isnan(q->mean) ? "%s n/a" : "%s %.3f", figure == FIGURE_AUC ? "AUC" : "AP", q->mean);
+    if (!isnan(q->interval.low)) snprintf(words + n, sizeof words - n, " [%.3f, %.3f]", q->interval.low, q->interval.high);
+    else if (!isnan(q->mean)) snprintf(words + n, sizeof words - n, ", no interval");
     plot_text(a->plot, x, y + 13, words, 10.5, PLOT_START, PLOT_BLACK, false, false);
 }
 

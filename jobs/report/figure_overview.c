@@ -28,13 +28,13 @@ static void draw_figure(const struct axes *a, const struct study_cell *c, enum f
         plot_marks(a->plot, (double[]){axes_x(a, q->mean), y}, 1, ladnn ? PLOT_DOT : PLOT_RING, 7, colour_of(c), 1);
 }
 
-/* The lowest end of an interval, down to a tenth. */
+/* The lowest mean or end of an interval, down to a tenth: fmin passes over what is not a number. */
 static double lowest(const struct study *g, const char *label)
 {
     double low = 0.8;
     for (int i = 0; i < g->cells; i++)
         for (int f = 0; f < 4 && cell_usable(&g->cell[i]) && !strcmp(g->cell[i].dataset, label); f++)
-            low = fmin(low, g->cell[i].quantity[shown[f]].interval.low);
+            low = fmin(low, fmin(g->cell[i].quantity[shown[f]].interval.low, g->cell[i].quantity[shown[f]].mean));
     return floor(low * 10) / 10;
 }
 

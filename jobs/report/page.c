@@ -51,8 +51,8 @@ static void add_summary(struct text *t, const struct report *r)
     }
     for (int i = 0; i < r->study.cells; i++) cells += cell_usable(&r->study.cell[i]);
     text_add(t, "<p>%d of %d cells of the table have figures, from %d finished runs", cells, r->study.cells, finished);
-    if (missing) text_add(t, "; <b>%d runs are missing</b>", missing);
-    if (refused) text_add(t, "; <b>%d results were refused</b>", refused);
+    if (missing) text_add(t, "; <b>%d run%s missing</b>", missing, missing == 1 ? " is" : "s are");
+    if (refused) text_add(t, "; <b>%d result%s refused</b>", refused, refused == 1 ? " was" : "s were");
     text_add(t, "%s.</p>\n", missing || refused ? " (<a href=\"#missing\">reasons</a>)" : "");
 }
 
@@ -82,7 +82,8 @@ static void add_method(struct text *t, const struct report *r)
                 "<li>Intervals: %d bootstrap samples of <em>patients</em> with replacement (random numbers of seed %llu, the same patients for all "
                 "networks of a data set), bias-corrected and accelerated "
                 "(Efron 1987). They tell how the mean over these networks would vary with other patients; how it varies with the seed is the "
-                "deviation beside it.</li>\n"
+                "deviation beside it. There is none where every sample gives the same figure (as of 100 %%): resampling cannot say then what other "
+                "patients would show. Nor are there intervals and tests of fewer than %d patients of a class.</li>\n"
                 "<li>DeLong: the contrast &ldquo;mean AUC over LA-DNN's seeds less mean over the baseline's&rdquo; with its variance from the "
                 "placement values of all these correlated curves "
                 "(DeLong, DeLong &amp; Clarke-Pearson 1988); one test per backbone, no p-values are combined. By patient: the same with placements "
@@ -97,7 +98,7 @@ static void add_method(struct text *t, const struct report *r)
                 "2020.05.11.20097907 (a preprint).</li>\n"
                 "<li>The same numbers with all digits: table1.csv, table2.csv, comparisons.csv, runs.csv, calibration.csv, table1.json, "
                 "table2.json; the figures alone: *.svg%s.</li>\n</ul>\n",
-             BOOTSTRAP_REPLICATES, (unsigned long long)r->seed, plot_png_available() ? ", *.png" : "");
+             BOOTSTRAP_REPLICATES, (unsigned long long)r->seed, INTERVAL_PATIENTS_MIN, plot_png_available() ? ", *.png" : "");
 }
 
 void page_write(struct text *html, const struct report *r)

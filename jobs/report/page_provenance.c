@@ -95,8 +95,9 @@ static void add_run(struct text *html, const struct run_list *l, const struct ru
     text_add(html, "<tr><td>"), html_add(html, r->name), text_add(html, "</td><td class=l>"), html_add(html, r->dataset);
     text_add(html, "</td><td class=l>"), html_add(html, backbone_title(r->backbone)), text_add(html, "</td><td class=l>");
     html_add(html, method_title(r->method));
-    text_add(html, "</td><td>%lld</td><td>%d of %d</td><td>%.1f</td><td class=num>", (long long)r->seed, r->best_epoch, r->epochs,
-             100 * r->results.images.covid.auc);
+    text_add(html, "</td><td>%lld</td><td>%d of %d</td>", (long long)r->seed, r->best_epoch, r->epochs);
+    text_add(html, isnan(r->results.images.covid.auc) ? "<td>n/a</td>" : "<td>%.1f</td>", 100 * r->results.images.covid.auc);
+    text_add(html, "<td class=num>");
     html_add(html, r->written);
     text_add(html, "</td><td>%s</td><td class=l>", took), html_add(html, r->place);
     text_add(html, "</td><td class=l>"), html_add(html, r->version);

@@ -197,6 +197,7 @@ static int compare_plan(const struct run *r, struct error *err)
 static int compare_names(const struct run *r, const struct json_value *told, struct error *err)
 {
     char *backbone = identity_value(r->identity, "model.backbone"), *method = identity_value(r->identity, "model.method");
+    char *votes = identity_value(r->identity, "train.vote_last"); /* older runs do not say */
     bool known = !strcmp(r->method, "baseline") || !strcmp(r->method, "ladnn");
     const char *theirs = json_member_string(told, "backbone", "");
     double seed = json_member_number(told, "seed", -1);
@@ -206,10 +207,16 @@ static int compare_names(const struct run *r, const struct json_value *told, str
                        r->backbone);
     else if (known && method && strcmp(method, r->method))
         rc = error_set(err, "%s: identity.txt is of method '%s', the run is listed as '%s'", r->name, method, r->method);
+    else if (method && strcmp(method, json_member_string(told, "method", method)))
+        rc = error_set(err, "%s: metrics.json is of method '%s', identity.txt of '%s'", r->name, json_member_string(told, "method", method), method);
+    else if (json_member_number(told, "votes", 0) != (votes ? atof(votes) : 0))
+        rc = error_set(err, "%s: metrics.json is a vote of %g epochs, by its settings (train.vote_last) of %s", r->name,
+                       json_member_number(told, "votes", 0), votes ? votes : "0");
     else if (seed != (double)r->seed)
         rc = error_set(err, "%s: metrics.json is of seed %g, the run is listed with %lld", r->name, seed, (long long)r->seed);
     mem_free(backbone);
     mem_free(method);
+    mem_free(votes);
     return rc;
 }
 

@@ -58,12 +58,16 @@ static int read_cells(struct run_list *l, const char *folder, const char *path, 
 
 /* ---- without a list ---- */
 
-static bool has_file(const char *folder, const char *name)
+/* What `ladnn eval --out` leaves has an identity, too, but nothing was trained there. */
+static bool is_run(const char *folder)
 {
-    char *path = path_join(folder, name);
-    bool there = path_exists(path);
+    char *path = path_join(folder, "identity.txt");
+    uint8_t *text = NULL;
+    size_t bytes;
+    bool run = path_exists(path) && (file_read(&text, &bytes, path, NULL) || strcmp((char *)text, "ladnn eval\n"));
+    mem_free(text);
     mem_free(path);
-    return there;
+    return run;
 }
 
 static int find_runs(struct run_list *l, const char *root, const char *below, int levels, struct error *err)
@@ -73,7 +77,7 @@ static int find_runs(struct run_list *l, const char *root, const char *below, in
     for (int i = 0; !rc && i < count; i++) {
         char *inside = path_join(folder, names[i]), *name = *below ? path_join(below, names[i]) : mem_string(names[i]);
         if (path_is_folder(inside)) {
-            if (has_file(inside, "identity.txt")) add_run(l, root, name);
+            if (is_run(inside)) add_run(l, root, name);
             else if (levels > 1) rc = find_runs(l, root, name, levels - 1, err);
         }
         mem_free(inside);

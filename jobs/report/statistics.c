@@ -92,7 +92,7 @@ struct interval interval_bca(double *value, int count, double estimate, const do
     struct interval out = {NAN, NAN, 0};
     int defined = sort_defined(value, count);
     out.undefined = count - defined;
-    if (!defined || 2 * defined < count || isnan(estimate)) return out;
+    if (!defined || 2 * defined < count || isnan(estimate) || value[defined - 1] - value[0] < 1e-12) return out;
     double bias = bias_of(value, defined, estimate), acceleration = acceleration_of(left_out, clusters);
     double z = normal_quantile((1 + level) / 2), low = bias - z, high = bias + z;
     out.low = quantile(value, defined, normal_share(bias + low / (1 - acceleration * low)));

@@ -46,7 +46,8 @@ struct interval {
 struct interval interval_percentile(double *value, int count, double level);
 /* The same, bias-corrected and accelerated (BCa: Efron, J. Am. Stat. Assoc. 82 (1987) 171): `estimate` is the figure of the data itself,
  * left_out (clusters) that without one patient each. Why not percentiles: a sensitivity near 0.9 of 54 patients has a skewed
- * distribution, and theirs miss on one side (tests/unit/test_report_coverage.c holds both to the truth). */
+ * distribution, and theirs miss on one side (tests/unit/test_report_coverage.c holds both to the truth). NaN when all values are equal, as
+ * at 100 %: no width would claim that all patients are known. */
 struct interval interval_bca(double *value, int count, double estimate, const double *left_out, int clusters, double level);
 
 /* ---- comparing areas under ROC curves on the same images ---- */

@@ -97,5 +97,20 @@ expect_error "neither true nor false" any "test.flip" "$ladnn" eval plain --set 
 expect_error "eval without validation images" 1 'no threshold can be chosen by f1: there are no validation images' "$ladnn" eval plain --data mirror --set test.threshold=f1
 check "says what to do" grep -q 'hint: give test.threshold as a number' expect.err
 expect_error "training without" 1 'mirror: no val images' "${train[@]}" --data mirror --out none --set test.threshold=youden
+"$python" - >one.csv <<'EOF'
+import csv, glob, sys
+out = csv.writer(sys.stdout)
+out.writerow(["file", "patient", "covid", "GGO", "Csld", "CrPa", "AirBr", "InSepThi", "split"])
+for covid, folder in ((1, "CT_COVID"), (0, "CT_NonCOVID")):
+    for i, name in enumerate(sorted(glob.glob("phantom/" + folder + "/*"))[:12]):
+        split = "val" if i > 9 and covid else "test" if i > 7 else "train"
+        out.writerow([name, f"{folder} {i}", covid, 0, 0, 0, 0, 0, split])
+EOF
+check "validation images of one class" "$ladnn" pack --manifest one.csv --out one --name one --size 96
+expect_error "a rule for them, before anything is trained" 1 'one: no threshold can be chosen by youden: the validation images are all of one class' \
+  "${train[@]}" --data one --out run1 --set test.threshold=youden
+check "no run folder" test ! -e run1
+check "eval into a run's folder" bash -c "! '$ladnn' eval plain --data shards --out plain 2>into.err >into.out && grep -q 'plain: holds another run' into.err"
+check "is not told of --overwrite, which eval lacks" bash -c "! grep -q overwrite into.err && grep -q 'hint: choose another --out' into.err"
 expect_error "another threshold is another run" 1 'test.threshold' "${train[@]}" --data shards --out run --set test.flip=true --set test.threshold=f1
 verdict

@@ -74,6 +74,8 @@ expect_error "a lesion of a baseline" 1 "trained without lesions" "$ladnn" expla
 expect_error "a lesion against a baseline" 1 "baseline was trained without lesions" "$ladnn" explain ladnn --against baseline --what GGO --out none
 expect_error "no such lesion" 2 "explain.what|--what" "$ladnn" explain ladnn --what tumour --out none
 expect_error "no such image" 1 "no image 'x.png' in the test split" "$ladnn" explain ladnn --files x.png --out none
+expect_error "no such picture" 1 "x.png: cannot open" "$ladnn" explain ladnn --in x.png --out none
+check "is in no folder from which it could be taken" bash -c "! grep -q 'take it out' expect.err"
 expect_error "two choices" 1 "chooses images of a split" "$ladnn" explain ladnn --files x.png --in folder --out none
 expect_error "a window of shards" 1 "window is for picture files" "$ladnn" explain ladnn --window lung --out none
 expect_error "no such picture" 1 "missing.png" "$ladnn" explain ladnn --in missing.png --out none

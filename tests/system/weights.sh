@@ -96,6 +96,10 @@ check "bit for bit" same_state frozen1 frozen2
 
 # ---- ONNX ----
 check "ONNX" "$ladnn" weights export run --out net.onnx --format onnx
+expect_error "safetensors under ONNX's name" 1 "no.onnx: the name ends in .onnx, but weights.format is safetensors" "$ladnn" weights export run --out no.onnx
+check "the hint says how" grep -q 'hint: --format onnx, or another name' expect.err
+expect_error "and the reverse" 1 "but weights.format is onnx" "$ladnn" weights export run --out no.safetensors --format onnx
+check "nothing was written" test ! -e no.onnx -a ! -e no.safetensors
 check "says what it is for" has "research use only: not for diagnosis" net.onnx
 
 if [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import torch, torchvision' 2>/dev/null; then

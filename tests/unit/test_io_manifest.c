@@ -41,6 +41,26 @@ static void refuse_csv(const char *text, const char *want)
     manifest_free(&m);
 }
 
+/* The CSV of a user who names a phantom's pictures from elsewhere. */
+static void test_synthetic_elsewhere(void)
+{
+    struct error err = {0};
+    struct manifest m;
+    char *classes = path_join(folder, "drawn/CT_COVID");
+    EXPECT(folder_create(classes, &err) == 0, "%s", err.message);
+    put("a.png", "x"), put("drawn/CT_COVID/p.png", "x");
+    char *relative = mem_format("%sa.png,P1,train,1,1,,0,,1\ndrawn/CT_COVID/p.png,P2,val,0,,,,,\n", HEADER);
+    char *absolute = mem_format("%s%s/p.png,P2,val,0,,,,,\n", HEADER, classes);
+    EXPECT(read_csv(&m, relative, &err) == 0 && m.count == 2 && !m.synthetic, "%s", err.message);
+    manifest_free(&m);
+    put("drawn/SYNTHETIC", "yes");
+    EXPECT(read_csv(&m, relative, &err) == 0 && m.synthetic, "%s", err.message);
+    manifest_free(&m);
+    EXPECT(read_csv(&m, absolute, &err) == 0 && m.synthetic, "%s", err.message);
+    manifest_free(&m);
+    mem_free(classes), mem_free(relative), mem_free(absolute);
+}
+
 static void test_csv(void)
 {
     struct error err = {0};
@@ -173,6 +193,7 @@ int main(void)
     struct error err = {0};
     EXPECT(mkdtemp(folder) != NULL, "no temporary folder");
     test_csv();
+    test_synthetic_elsewhere();
     test_csv_mistakes();
     test_covid_ct();
     test_covid_ct_mistakes();

@@ -236,6 +236,10 @@ static void test_undefined(void)
     struct interval i = interval_percentile(value, 5, 0.95), j = interval_percentile(mostly, 5, 0.95);
     EXPECT(i.undefined == 2 && i.low >= 0.2 && i.high <= 0.4, "[%g, %g]", i.low, i.high);
     EXPECT(j.undefined == 3 && isnan(j.low) && isnan(j.high), "[%g, %g]", j.low, j.high);
+    double same[] = {1, NAN, 1, 1, 1}, nearly[] = {1, 0.9, 1, 1, 1}, left_out[] = {1, 1, 1}; /* [1, 1] would claim to know other patients */
+    struct interval k = interval_bca(same, 5, 1, left_out, 3, 0.95), l = interval_bca(nearly, 5, 1, left_out, 3, 0.95);
+    EXPECT(k.undefined == 1 && isnan(k.low) && isnan(k.high), "[%g, %g]", k.low, k.high);
+    EXPECT(l.low < 1 && l.high <= 1, "[%g, %g]", l.low, l.high);
 }
 
 /* Holm 1979: 0.01, 0.04, 0.03 of three become 0.03, 0.06, 0.06; an undefined one does not count. */
