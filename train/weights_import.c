@@ -153,7 +153,12 @@ static int read_entry(struct tensor_entry *e, struct weights_file *f, const stru
     *e = (struct tensor_entry){.name = t->name, .type = TENSOR_F32, .ndim = t->ndim};
     memcpy(e->dims, t->dims, sizeof t->dims);
     e->data = mem_alloc(sizeof(float) * (size_t)from->elements);
-    return weights_file_read(f, row->tensor, e->data, err);
+    if (weights_file_read(f, row->tensor, e->data, err)) return -1;
+    const char *dot = strrchr(t->name, '.');
+    const float *values = e->data;
+    for (int64_t k = 0; dot && !strcmp(dot, ".running_var") && k < from->elements; k++)
+        if (values[k] < 0) return error_set(err, "%s: tensor '%s' has a negative variance, at %" PRId64, path, from->name, k);
+    return 0;
 }
 
 static int write_out(const struct weights_matching *m, struct weights_file *f, const struct weights_import *w, const char *sha256, struct error *err)

@@ -97,7 +97,7 @@ static void add_method(struct text *t, const struct report *r)
                 "<li>Paper: Liu, Gao, He, Lv, Yin: Online COVID-19 diagnosis with chest CT images: Lesion-attention deep neural networks, medRxiv "
                 "2020.05.11.20097907 (a preprint).</li>\n"
                 "<li>The same numbers with all digits: table1.csv, table2.csv, comparisons.csv, runs.csv, calibration.csv, table1.json, "
-                "table2.json; the figures alone: *.svg%s.</li>\n</ul>\n",
+                "table2.json; the figures alone: *.svg%s. Figure 5 (where two networks look) is made by ladnn explain RUN --against RUN2.</li>\n</ul>\n",
              BOOTSTRAP_REPLICATES, (unsigned long long)r->seed, INTERVAL_PATIENTS_MIN, plot_png_available() ? ", *.png" : "");
 }
 

@@ -2,7 +2,7 @@
 """Changes a safetensors file, for tests/system/weights.sh; the standard library is enough: edit_safetensors.py FROM TO EDIT ...
 
 EDIT: drop=NAME, add=NAME (two zeros), rename=OLD:NEW, head=N (fc with N outputs of zeros), half=NAME (f16 of the same numbers), whole=NAME
-(called I32), transpose=NAME (dimensions in reverse), nan=NAME (its first value), parallel (every name behind "module.")."""
+(called I32), transpose=NAME (dimensions in reverse), nan=NAME, negative=NAME (its first value), parallel (every name behind "module.")."""
 import json
 import struct
 import sys
@@ -35,6 +35,8 @@ def main():
             tensors[name][0] = "I32"
         elif what == "transpose":
             tensors[name][1] = tensors[name][1][::-1]
+        elif what == "negative":
+            tensors[name][2] = struct.pack("<f", -1.0) + tensors[name][2][4:]
         elif what == "nan":
             tensors[name][2] = struct.pack("<f", float("nan")) + tensors[name][2][4:]
         elif what == "parallel":

@@ -51,6 +51,8 @@ edit transposed.safetensors transpose=layer2.0.conv1.weight
 expect_error "another shape" 1 "'layer2.0.conv1.weight' is \(3, 3, 64, 128\) f32, but .* is \(128, 64, 3, 3\)" import transposed.safetensors --backbone resnet18 --out no.h5
 edit whole.safetensors whole=layer2.0.conv1.weight
 expect_error "another type" 1 "is i32; weights are f32" import whole.safetensors --backbone resnet18 --out no.h5
+edit negative.safetensors negative=bn1.running_var
+expect_error "a negative variance" 1 "'bn1.running_var' has a negative variance" import negative.safetensors --backbone resnet18 --out no.h5
 edit nan.safetensors nan=bn1.bias
 expect_error "not a number" 1 "'bn1.bias' has a value that is not a number" import nan.safetensors --backbone resnet18 --out no.h5
 edit twice.safetensors add=module.conv1.weight
