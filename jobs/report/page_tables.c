@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "io/shard/dataset_summary.h"
 #include "jobs/report/paper.h"
 #include "jobs/report/report.h"
@@ -92,12 +93,28 @@ static void add_table2_of(struct text *t, const struct report *r, const char *la
     text_add(t, "</tbody></table></div>\n");
 }
 
+/* The paper's networks begin with ImageNet's weights; a few hundred images alone teach less. */
+static void add_beginnings(struct text *t, const struct report *r)
+{
+    int random = 0, given = 0;
+    for (int i = 0; i < r->runs.count; i++) {
+        const struct run *run = &r->runs.run[i];
+        if (run->reason) continue;
+        char *init = identity_value(run->identity, "train.init sha256");
+        init ? given++ : random++;
+        mem_free(init);
+    }
+    if (random) text_add(t, " %s began with random weights (train.init is not set), the paper's networks with ImageNet's.",
+                         given ? "Some of these networks" : "These networks");
+}
+
 void page_add_table2(struct text *t, const struct report *r)
 {
     text_add(t, "<h2>Table 2: diagnosis</h2>\n<p>Percent. Mean over the seeds &plusmn; their standard deviation; below, the 95 %% interval of the "
                 "mean over other samples of patients (the networks being as they are). In italics what the paper prints: one run, no "
                 "interval.");
     if (page_judges_otherwise(r)) text_add(t, " <b>"), page_add_judging(t, r), text_add(t, "</b> The paper's numbers are at 0.5.");
+    add_beginnings(t, r);
     text_add(t, "</p>\n");
     for (int d = 0; d < r->study.dataset_count; d++) add_table2_of(t, r, r->study.datasets[d]);
 }

@@ -13,6 +13,7 @@ make_grid whole --list
 check "28 cells, 5 seeds" report whole --out page
 check "all there" says '140 of 140 runs finished, 28 of 28 cells' report.log
 check "the numbers are scikit-learn's" "$python" "$tests/reference/check_report.py" whole page
+check "random beginnings are told" says 'These networks began with random weights' page/report.html
 changed() { # sed expression, table
   rm -rf wrong && mkdir wrong && cp page/*.csv wrong/ && sed "$1" "page/$2" >"wrong/$2" && ! cmp -s "page/$2" "wrong/$2" &&
     ! "$python" "$tests/reference/check_report.py" whole wrong
