@@ -84,35 +84,13 @@ static int check_outputs(const struct predictions *p, const char *path, struct e
     return 0;
 }
 
-/* ---- names ---- */
-
-struct named {
-    const char *name;
-    int64_t image;
-};
-
-static int by_name(const void *a, const void *b)
-{
-    const struct named *x = a, *y = b;
-    int order = strcmp(x->name, y->name);
-    return order ? order : x->image < y->image ? -1 : 1;
-}
-
-static struct named *sort_names(char **names, int64_t n)
-{
-    struct named *s = NEW_ARRAY(struct named, n);
-    for (int64_t i = 0; i < n; i++) s[i] = (struct named){names[i], i};
-    if (n) qsort(s, (size_t)n, sizeof *s, by_name);
-    return s;
-}
-
 static int check_doubles(const struct predictions *p, const char *path, struct error *err)
 {
-    struct named *s = sort_names(p->file, p->n);
-    int rc = 0;
-    for (int64_t i = 1; i < p->n && !rc; i++)
-        if (!strcmp(s[i].name, s[i - 1].name)) rc = error_set(err, "%s: the image '%s' is there twice", path, s[i].name);
-    mem_free(s);
+    int *number = NEW_ARRAY(int, p->n), rc = 0;
+    patients_number(number, (const char *const *)p->file, p->n); /* new names are numbered in turn */
+    for (int64_t i = 0; i < p->n && !rc; i++)
+        if (number[i] < i) rc = error_set(err, "%s: the image '%s' is there twice", path, p->file[i]);
+    mem_free(number);
     return rc;
 }
 
