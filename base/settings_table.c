@@ -164,6 +164,7 @@ const struct setting_row settings_table[] = {
     {"report.runs", STRING, "", 0, 0, 0, "folder that holds the run folders, or a grid"},
     {"report.out", STRING, "", 0, 0, 0, "folder for report.html, tables and figures"},
     {"report.data", STRING, "", 0, 0, 0, "folders of shards, separated by commas, for what the runs' own data folder no longer has"},
+    {"report.maps", STRING, "", 0, 0, 0, "folders made by ladnn explain RUN --against RUN2, separated by commas: their sheets are the page's figure 5"},
     {"report.png", BOOL, "true", 0, 0, 0, "write the figures as PNG, too (needs cairo)"},
     {"report.seed", INT, "1", 0, 9007199254740992.0, 0, "seed of the bootstrap"},
 

@@ -85,6 +85,17 @@ int text_distance(const char *a, const char *b)
     return d[rows][columns];
 }
 
+void text_add_base64(struct text *t, const uint8_t *bytes, size_t count)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < count; i += 3) {
+        size_t n = count - i < 3 ? count - i : 3;
+        uint32_t v = (uint32_t)bytes[i] << 16 | (n > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) | (n > 2 ? bytes[i + 2] : 0);
+        char four[4] = {digits[v >> 18], digits[v >> 12 & 63], n > 1 ? digits[v >> 6 & 63] : '=', n > 2 ? digits[v & 63] : '='};
+        text_add_bytes(t, four, 4);
+    }
+}
+
 const char *text_line(const char **at, size_t *length)
 {
     const char *line = *at;

@@ -17,6 +17,7 @@ void text_add_name(struct text *t, const char *name);
 /* The same for programs, so that every name can be had back: a backslash becomes two. mem_free. */
 char *text_name_encode(const char *raw);
 char *text_name_decode(const char *name); /* what is no such escape stays as it is */
+void text_add_base64(struct text *t, const uint8_t *bytes, size_t count); /* RFC 4648, padded, in one line */
 /* The shortest decimal that reads back to the same bits; "nan", "inf" as printf has them. */
 void text_add_number(struct text *t, double value);
 void text_clear(struct text *t); /* keeps the room */

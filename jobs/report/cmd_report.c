@@ -98,6 +98,7 @@ static int write_all(const struct report *r, const char *out, bool png, struct e
     if (!rc) rc = remove_old(page, err);
     if (!rc) rc = tables_write(r, out, err);
     for (int i = 0; !rc && i < r->pictures; i++) rc = write_picture(&r->picture[i], out, png, err);
+    if (!rc) rc = sheets_write(r, out, err);
     page_write(&html, r);
     if (!rc) rc = file_write_atomic(page, html.data, html.length, err);
     text_free(&html);
@@ -125,6 +126,7 @@ static void close_report(struct report *r)
         plot_close(r->picture[i].plot);
     }
     mem_free(r->picture);
+    sheets_free(r);
     data_free(&r->data);
     study_free(&r->study);
     run_list_free(&r->runs);
@@ -160,6 +162,7 @@ static int run(struct settings *s, struct error *err)
     if (png && !plot_png_available()) return plot_write_png(NULL, out, PNG_SCALE, err);
     int rc = run_list_read(&r.runs, r.folder, &r.notes, err);
     if (!rc) rc = check_finished(&r, err);
+    if (!rc) rc = sheets_read(&r, settings_string(s, "report.maps"), err);
     if (!rc) {
         for (int i = 0; i < r.runs.count; i++) r.synthetic = r.synthetic || r.runs.run[i].predictions.synthetic;
         note_refused(&r);
@@ -176,4 +179,4 @@ static int run(struct settings *s, struct error *err)
 const struct command command_report = {
     .name = "report", .groups = "report",
     .summary = "one page from a folder of runs: tables with intervals and tests, figures, provenance",
-    .usage = "RUNS --out DIR [--data DIR,...] [--png false]", .positional = "report.runs", .run = run};
+    .usage = "RUNS --out DIR [--data DIR,...] [--maps DIR,...] [--png false]", .positional = "report.runs", .run = run};

@@ -97,7 +97,7 @@ static void add_method(struct text *t, const struct report *r)
                 "<li>Paper: Liu, Gao, He, Lv, Yin: Online COVID-19 diagnosis with chest CT images: Lesion-attention deep neural networks, medRxiv "
                 "2020.05.11.20097907 (a preprint).</li>\n"
                 "<li>The same numbers with all digits: table1.csv, table2.csv, comparisons.csv, runs.csv, calibration.csv, table1.json, "
-                "table2.json; the figures alone: *.svg%s. Figure 5 (where two networks look) is made by ladnn explain RUN --against RUN2.</li>\n</ul>\n",
+                "table2.json; the figures alone: *.svg%s. Figure 5 (where two networks look) is drawn by ladnn explain RUN --against RUN2; --maps puts it here.</li>\n</ul>\n",
              BOOTSTRAP_REPLICATES, (unsigned long long)r->seed, INTERVAL_PATIENTS_MIN, plot_png_available() ? ", *.png" : "");
 }
 
@@ -122,6 +122,7 @@ void page_write(struct text *html, const struct report *r)
     add_pictures(html, r, "calibration-", NULL);
     page_add_lesions(html, r);
     add_pictures(html, r, "figure6-", NULL);
+    page_add_sheets(html, r);
     page_add_extras(html, r);
     page_add_table1(html, r);
     add_pictures(html, r, "figure3-", NULL);

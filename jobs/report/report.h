@@ -11,6 +11,12 @@ struct picture { /* a figure of the page, also a file of its own */
     char *caption; /* what is to be seen, as HTML-free text */
     struct plot *plot;
 };
+struct sheet { /* a figure 5 */
+    char *folder;
+    uint8_t *png;
+    size_t bytes;
+    int width, height;
+};
 struct report {
     const char *folder; /* of the runs, as given */
     uint64_t seed;      /* of the bootstrap */
@@ -20,6 +26,8 @@ struct report {
     struct notes notes;
     struct picture *picture;
     int pictures;
+    struct sheet *sheet;
+    int sheets;
     bool synthetic; /* some run with figures was made from a phantom */
 };
 /* Takes the plot, and writes at its foot what it must not be taken for; names are copied. kind "figure4", data set d0: figure4-d0.svg. */
@@ -41,6 +49,12 @@ void figure_overview_add(struct report *r); /* AUC of all cells with intervals b
 extern const char *const compared_methods[2];
 extern const struct plot_pen compared_pens[2];
 int figure4_backbones(const char **list, int room, const struct study *g, const char *dataset);
+
+/* ---- figure 5 (figure_maps.c) ---- */
+int sheets_read(struct report *r, const char *folders, struct error *err); /* separated by commas */
+int sheets_write(const struct report *r, const char *out, struct error *err);
+void page_add_sheets(struct text *html, const struct report *r);
+void sheets_free(struct report *r);
 
 /* ---- the page (page.c) ---- */
 void page_write(struct text *html, const struct report *r);

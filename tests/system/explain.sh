@@ -62,6 +62,14 @@ check "areas are told" grep -q '"random_insertion_auc": 0' faithful.json
 
 # ---- figure 5 ----
 check "figure 5" explain figure --count 3 --against baseline
+mkdir runs && mv ladnn baseline runs/ && check "figure 5 on the page" "$ladnn" report runs --out page --maps figure --png false && mv runs/* .
+check "as it was drawn" cmp figure/figure5.png page/figure5.png
+check "and within an SVG of its own" /usr/bin/python3 -c "
+import base64, re
+svg, page = open('page/figure5.svg').read(), open('page/report.html').read()
+picture = re.search('base64,([^\"]*)\"', svg).group(1)
+assert base64.b64decode(picture, validate=True) == open('figure/figure5.png', 'rb').read() and picture in page"
+expect_error "no sheet there" 1 'figure5.png: cannot open' "$ladnn" report . --out page --maps nowhere
 check "the figure is there" test -s figure/figure5.png
 check "five panels a row" test "$(file -b figure/figure5.png | grep -o '^PNG image data, [0-9]* x [0-9]*')" = "PNG image data, 1008 x $((48 + 3 * 230))"
 
