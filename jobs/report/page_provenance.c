@@ -75,9 +75,9 @@ static void add_setting(struct text *html, const char *lead, const char *key, co
 static void for_lines(struct text *html, const struct run_list *l, const char *identity, bool wanted)
 {
     bool comma = false;
-    for (const char *line = identity; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
+    size_t length;
+    for (const char *at = identity, *line; (line = text_line(&at, &length));) {
         const char *equals = strstr(line, " = ");
-        size_t length = strcspn(line, "\n");
         if (!equals || equals > line + length) continue;
         char *key = mem_format("%.*s", (int)(equals - line), line), *value = mem_format("%.*s", (int)(line + length - equals - 3), equals + 3);
         if (!has_column(key) && common(l, key, value) == wanted) {

@@ -167,13 +167,12 @@ static void read_record(struct run *r, struct notes *notes)
     char *text = read_text(r->folder, "record.jsonl", &err);
     int room = 0, number = 1;
     if (!text) notes_add(notes, "%s: no training curve: %s", r->name, err.message);
-    for (const char *line = text; line && *line; number++) {
-        size_t n = strcspn(line, "\n");
+    size_t n;
+    for (const char *at = text, *line; (line = text_line(&at, &n)); number++) {
         struct json_value *v = json_read(line, n, &err);
         if (!v) notes_add(notes, "%s/record.jsonl:%d: %s; the training curve is without this line", r->name, number, err.message);
         add_record_line(r, v, &room);
         json_free(v);
-        line += n + (line[n] == '\n');
     }
     for (int e = 0; e < r->epoch_count; e++)
         if (!isnan(r->epoch[e].seconds)) r->seconds += r->epoch[e].seconds;
@@ -226,8 +225,9 @@ static int compare_names(const struct run *r, const struct json_value *told, str
 static char *attempt_reason(const struct run *r)
 {
     char *text = read_text(r->folder, "attempts.jsonl", NULL), *why = NULL;
-    for (const char *line = text; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
-        struct json_value *v = json_read(line, strcspn(line, "\n"), NULL);
+    size_t n;
+    for (const char *at = text, *line; (line = text_line(&at, &n));) {
+        struct json_value *v = json_read(line, n, NULL);
         const char *type = json_member_string(v, "type", "");
         if (!strcmp(type, "end") || !strcmp(type, "begin")) set(&why, json_member_string(v, "why", NULL));
         json_free(v);

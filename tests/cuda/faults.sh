@@ -1,18 +1,7 @@
 #!/usr/bin/env bash
 # What goes wrong with a GPU, on the emulated card: it stands still, a gradient is infinite, its memory is too small.
 # Usage: faults.sh EMULATED-PROGRAM WORK-FOLDER
-set -uo pipefail
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-program=$1 work=$2
-rm -rf "$work" && mkdir -p "$work"
-failed=0
-hold() { # text, command ...
-  local what=$1
-  shift
-  if "$@"; then echo "holds: $what"; else echo "FAILS: $what"; failed=1; fi
-}
-"$program" phantom --out "$work/images" --dataset d0 --scale 0.04 >"$work/log" 2>&1 &&
-  "$program" pack --preset covid-ct --in "$work/images" --out "$work/shards" --size 40 >>"$work/log" 2>&1 || { tail -n 3 "$work/log"; exit 1; }
+source "$(dirname "$0")/common.sh.inc"
 train() { # folder, settings ...
   local folder=$1
   shift

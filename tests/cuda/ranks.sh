@@ -1,18 +1,7 @@
 #!/usr/bin/env bash
 # Ranks with a card each, connected by NCCL (emulated, tests/tools/fake_nccl.h): the bits of one rank, recorded steps, a shared card, a rank that
 # stands still. Usage: ranks.sh EMULATED-PROGRAM WORK-FOLDER
-set -uo pipefail
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
-program=$1 work=$2
-rm -rf "$work" && mkdir -p "$work"
-failed=0
-hold() { # text, command ...
-  local what=$1
-  shift
-  if "$@"; then echo "holds: $what"; else echo "FAILS: $what"; failed=1; fi
-}
-"$program" phantom --out "$work/images" --dataset d0 --scale 0.04 >"$work/log" 2>&1 &&
-  "$program" pack --preset covid-ct --in "$work/images" --out "$work/shards" --size 40 >>"$work/log" 2>&1 || { tail -n 3 "$work/log"; exit 1; }
+source "$(dirname "$0")/common.sh.inc"
 settings=(--data "$work/shards" --set train.backend=cuda --set train.batch=8 --set augment.size=32 --set model.backbone=resnet18 --set train.epochs=2)
 train() { # folder, ranks, settings ...
   local folder=$1 ranks=$2
